@@ -1,0 +1,193 @@
+/**
+ * The one catalogue of errors. Every failure a person or a client can meet has a stable code, an HTTP status,
+ * a type in OpenAI's sense and a hint that says what to do. Rooms add entries here, never ad-hoc errors.
+ */
+
+export type ErrorType =
+  | 'invalid_request_error'
+  | 'authentication_error'
+  | 'permission_error'
+  | 'not_found_error'
+  | 'rate_limit_error'
+  | 'server_error'
+
+interface Entry {
+  status: number
+  type: ErrorType
+  /** What to do about it. A function when the hint depends on the details. */
+  hint?: string
+}
+
+export const catalogue = {
+  // Requests
+  invalid_json: { status: 400, type: 'invalid_request_error', hint: 'Send one JSON object as the body.' },
+  invalid_utf8: { status: 400, type: 'invalid_request_error', hint: 'Encode the body as UTF-8.' },
+  invalid_parameter: { status: 400, type: 'invalid_request_error' },
+  missing_parameter: { status: 400, type: 'invalid_request_error' },
+  unsupported_parameter: {
+    status: 400,
+    type: 'invalid_request_error',
+    hint: 'Leave the parameter out, or use a model on an engine that honours it (`holon models`).',
+  },
+  body_too_large: { status: 413, type: 'invalid_request_error' },
+  unsupported_media_type: {
+    status: 415,
+    type: 'invalid_request_error',
+    hint: 'Send content-type: application/json.',
+  },
+  context_length_exceeded: {
+    status: 400,
+    type: 'invalid_request_error',
+    hint: 'Shorten the messages, or load the model with a longer context (`holon load MODEL --context N`).',
+  },
+  not_found: { status: 404, type: 'not_found_error' },
+  method_not_allowed: { status: 405, type: 'invalid_request_error' },
+  model_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    hint: 'List the models with GET /v1/models or `holon models`; get one with `holon pull`.',
+  },
+  overloaded: { status: 503, type: 'server_error', hint: 'Try again in a moment.' },
+  model_loading: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Try again after the seconds named in Retry-After.',
+  },
+
+  // Engines
+  engine_failed: { status: 502, type: 'server_error' },
+  engine_crashed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'The engine is being restarted; send the request again.',
+  },
+  engine_unavailable: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Run `holon doctor` to see which engines can run here.',
+  },
+  engine_install_failed: { status: 500, type: 'server_error' },
+  model_load_failed: { status: 500, type: 'server_error' },
+  model_too_big: {
+    status: 507,
+    type: 'server_error',
+    hint: 'Choose a smaller quant or context: `holon plan MODEL` says what fits.',
+  },
+
+  // Files
+  model_file_missing: {
+    status: 404,
+    type: 'invalid_request_error',
+    hint: 'Pull it again with `holon pull`.',
+  },
+  model_file_invalid: {
+    status: 422,
+    type: 'invalid_request_error',
+    hint: 'The file is damaged or is no GGUF: pull it again with `holon pull`.',
+  },
+  download_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Run the same command again: it goes on where it stopped.',
+  },
+  checksum_mismatch: {
+    status: 502,
+    type: 'server_error',
+    hint: 'The bytes differ from what the source promised. They were set aside; run the command again.',
+  },
+  disk_full: {
+    status: 507,
+    type: 'server_error',
+    hint: 'Free some space, or set HOLON_HOME to a larger disk.',
+  },
+
+  // The machine and the command line
+  already_running: {
+    status: 409,
+    type: 'invalid_request_error',
+    hint: 'Stop it first, or use another HOLON_HOME.',
+  },
+  port_in_use: {
+    status: 409,
+    type: 'invalid_request_error',
+    hint: 'Choose another with --port N or HOLON_PORT.',
+  },
+  not_running: { status: 503, type: 'server_error', hint: 'Start it with `holon up`.' },
+  usage: { status: 400, type: 'invalid_request_error' },
+  config_invalid: { status: 400, type: 'invalid_request_error' },
+  internal: {
+    status: 500,
+    type: 'server_error',
+    hint: 'This is a bug in Holon. Please report it with the log.',
+  },
+} as const satisfies Record<string, Entry>
+
+export type ErrorCode = keyof typeof catalogue
+
+export interface ErrorDetails {
+  /** The request parameter at fault, when there is one. */
+  param?: string
+  /** Overrides the catalogue's hint when the situation allows a better one. */
+  hint?: string
+  /** Seconds after which trying again makes sense; becomes Retry-After. */
+  retryAfterS?: number
+  /** Who failed: Holon itself or the engine behind it. */
+  source?: 'hub' | 'engine'
+  /** Load progress, for `model_loading`. */
+  loading?: { phase: string; percent: number | null; etaS: number | null }
+  cause?: unknown
+}
+
+/** An error that a person is meant to read. `message` is one sentence that says what and why. */
+export class HolonError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly type: ErrorType
+  readonly hint: string | undefined
+  readonly param: string | null
+  readonly source: 'hub' | 'engine'
+  readonly retryAfterS: number | undefined
+  readonly loading: ErrorDetails['loading']
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'HolonError'
+    const entry: Entry = catalogue[code]
+    this.code = code
+    this.status = entry.status
+    this.type = entry.type
+    this.hint = details.hint ?? entry.hint
+    this.param = details.param ?? null
+    this.source = details.source ?? 'hub'
+    this.retryAfterS = details.retryAfterS
+    this.loading = details.loading
+  }
+}
+
+/** Any thrown value as a HolonError; unexpected ones become `internal` and keep their cause. */
+export function asHolonError(thrown: unknown): HolonError {
+  if (thrown instanceof HolonError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new HolonError('internal', message, { cause: thrown })
+}
+
+export interface ErrorEnvelope {
+  error: {
+    message: string
+    type: string
+    param: string | null
+    code: string | null
+    source: 'hub' | 'engine'
+  }
+  loading?: { phase: string; percent: number | null; etaS: number | null }
+}
+
+/** OpenAI's error envelope: always all four keys, plus who failed. */
+export function toEnvelope(error: HolonError): ErrorEnvelope {
+  const message = error.hint ? `${error.message} ${error.hint}` : error.message
+  const envelope: ErrorEnvelope = {
+    error: { message, type: error.type, param: error.param, code: error.code, source: error.source },
+  }
+  if (error.loading) envelope.loading = error.loading
+  return envelope
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import { nodeModel, runningModel } from './model.ts'
+import { nodeState } from './node.ts'
+
+/** Bodies of the management API under /fleet/v1. */
+export const nodesResponse = z.object({ nodes: z.array(nodeState) })
+export const modelsResponse = z.object({ models: z.array(nodeModel) })
+export const psResponse = z.object({ models: z.array(runningModel) })
+
+export const loadRequest = z.object({
+  model: z.string().min(1),
+  contextTokens: z.number().int().min(64).max(16_777_216).optional(),
+  parallel: z.number().int().min(1).max(256).optional(),
+  engine: z.string().optional(),
+  /** Answer only when the model is ready (default), or at once. */
+  wait: z.boolean().default(true),
+})
+export const unloadRequest = z.object({ model: z.string().min(1) })
+
+export const statusResponse = z.object({
+  version: z.string(),
+  pid: z.number().int(),
+  startedAt: z.number(),
+  url: z.string(),
+  /** Set while only the demonstration model is there: what to pull instead, for this machine. */
+  advice: z.string().nullable(),
+})
+export type StatusResponse = z.infer<typeof statusResponse>
+
+export const usageRow = z.object({
+  model: z.string(),
+  requests: z.number().int(),
+  promptTokens: z.number().int(),
+  completionTokens: z.number().int(),
+  errors: z.number().int(),
+})
+export const usageResponse = z.object({ usage: z.array(usageRow) })
+
+/** Events on GET /fleet/v1/events (SSE, `event:` is the type, `data:` the JSON). */
+export const fleetEvent = z.discriminatedUnion('type', [
+  /** Something about nodes, models or running engines changed: the whole small picture. */
+  z.object({ type: z.literal('nodes'), nodes: z.array(nodeState) }),
+  /** An answer ended. */
+  z.object({
+    type: z.literal('answer'),
+    requestId: z.string(),
+    model: z.string(),
+    node: z.string(),
+    status: z.number().int(),
+    promptTokens: z.number().int(),
+    completionTokens: z.number().int(),
+    ttftS: z.number().nullable(),
+    decodeTokS: z.number().nullable(),
+  }),
+])
+export type FleetEvent = z.infer<typeof fleetEvent>

@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { machineProfile } from './machine.ts'
+import { type LoadProgress, nodeModel, runningModel } from './model.ts'
+
+export const nodeState = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(['ready', 'starting', 'gone']),
+  profile: machineProfile.nullable(),
+  engines: z.array(z.string()),
+  models: z.array(nodeModel),
+  running: z.array(runningModel),
+  memory: z.object({ budgetBytes: z.number(), usedBytes: z.number() }),
+})
+export type NodeState = z.infer<typeof nodeState>
+
+/** Facts about one finished answer, reported back to the node so that it knows its own speed. */
+export interface AnswerStats {
+  promptTokens: number
+  cachedTokens: number
+  completionTokens: number
+  prefillTokS: number | null
+  decodeTokS: number | null
+}
+
+/** A held engine: it cannot be unloaded until `release()` is called. Release exactly once. */
+export interface EngineLease {
+  readonly model: string
+  readonly engine: string
+  /** Where to send the request, e.g. `http://127.0.0.1:43117`. */
+  readonly origin: string
+  /** Headers the engine wants (its per-launch secret). */
+  readonly headers: Readonly<Record<string, string>>
+  /** Request parameters the engine honours, by their OpenAI names. */
+  readonly parameters: ReadonlySet<string>
+  /** Answers it can give at once; more wait in the hub. */
+  readonly parallel: number
+  /** Resolves with a sentence when the engine dies while the lease is held. */
+  readonly died: Promise<string>
+  release(stats?: AnswerStats): void
+}
+
+/**
+ * A node as the hub sees it. The local agent offers this directly; a remote one through the tunnel.
+ * The hub never reads a state and then acts on it: it asks for `acquire`, and the owner makes it so.
+ */
+export interface NodeHandle {
+  readonly id: string
+  readonly name: string
+  /** The latest snapshot; cheap, no I/O. */
+  state(): NodeState
+  /** Calls back on every change of state; returns the way to stop. */
+  subscribe(listener: () => void): () => void
+  /**
+   * Loads the model if need be and holds it.
+   * @throws HolonError model_not_found, model_load_failed, model_too_big, model_file_invalid, engine_unavailable
+   */
+  acquire(
+    model: string,
+    options: { signal: AbortSignal; onProgress?: (progress: LoadProgress) => void },
+  ): Promise<EngineLease>
+  load(model: string, options: { contextTokens?: number; parallel?: number; engine?: string }): Promise<void>
+  unload(model: string): Promise<void>
+}

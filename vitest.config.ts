@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+/** Unit tests stand beside their source; test/ holds what crosses rooms. `HOLON_TEST=all` adds what must be built. */
+const all = process.env.HOLON_TEST === 'all'
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: all ? [] : ['test/all/**'],
+    testTimeout: 30_000,
+    hookTimeout: 180_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+})
