@@ -102,12 +102,17 @@ async function once(
 async function textOf(body: AsyncIterable<Uint8Array>, maxBytes: number, url: URL): Promise<string> {
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > maxBytes)
-      throw new HolonError('download_failed', `${url.host} answered far more than expected.`)
-    chunks.push(chunk)
+  try {
+    for await (const chunk of body) {
+      length += chunk.length
+      if (length > maxBytes) break
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    throw new TransientFault(`${url.host} broke off its answer: ${networkReason(cause)}.`, { cause })
   }
+  if (length > maxBytes)
+    throw new HolonError('download_failed', `${url.host} answered far more than expected.`)
   return Buffer.concat(chunks).toString('utf8')
 }
 
