@@ -5,9 +5,12 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { ensure, root, run } from './ensure.mjs'
+
+/** Engines are kept here between runs; tests use fresh homes that link to its engines. */
+const sharedHome = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'holon')
 
 const all = process.argv.includes('--all')
 const rest = process.argv.slice(2).filter((argument) => argument !== '--all')
@@ -45,7 +48,9 @@ ensure()
 if (all) {
   installSystemPackages()
   process.stderr.write('Getting llama.cpp (built once, about 15 minutes on two cores; cached after that) …\n')
-  if (run(process.execPath, ['dist/cli/main.js', 'engines', 'install', 'llama.cpp', '--shared']) !== 0) process.exit(1)
+  if (run(process.execPath, ['dist/cli/main.js', 'engines', 'install', 'llama.cpp'], {
+    env: { ...process.env, HOLON_HOME: sharedHome },
+  }) !== 0) process.exit(1)
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'holon-test-'))
