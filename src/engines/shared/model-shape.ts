@@ -1,10 +1,12 @@
 import { HolonError } from '../../core/errors.ts'
 import { formatBytes, GiB } from '../../core/units.ts'
-import { type GgufHeader, headerNumber, readGgufHeader, splitFiles } from './gguf-header.ts'
+import { type GgufHeader, ggufNumber, ggufPerLayer, ggufString } from '../../formats/gguf/gguf-header.ts'
+import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
 
 /** What an engine must know of a model before it loads it: how big it is and what its context costs. */
 export interface ModelShape {
   header: GgufHeader
+  architecture: string
   weightsBytes: number
   /** The longest context it was trained for, in tokens; null when the file does not say. */
   trainedContext: number | null
@@ -14,37 +16,36 @@ export interface ModelShape {
 }
 
 /**
- * Reads every file of the set.
+ * Reads the headers of all files of the set.
  * @throws HolonError model_file_missing, model_file_invalid
  */
-export function readModelShape(path: string): ModelShape {
-  const [first, ...rest] = splitFiles(path)
-  const header = readGgufHeader(first ?? path)
-  let weightsBytes = header.fileBytes
-  for (const file of rest) weightsBytes += readGgufHeader(file).fileBytes
+export async function readModelShape(path: string): Promise<ModelShape> {
+  const { header, totalBytes } = await readGgufSet(path)
+  const architecture = ggufString(header, 'general.architecture')
+  if (architecture === null) {
+    throw new HolonError('model_file_invalid', `The model file ${path} does not name its architecture.`)
+  }
+  const layers = ggufNumber(header, `${architecture}.block_count`) ?? 0
   return {
     header,
-    weightsBytes,
-    trainedContext: headerNumber(header, 'context_length'),
-    kvBytesPerToken: kvBytesPerToken(header),
-    layers: headerNumber(header, 'block_count') ?? 0,
+    architecture,
+    weightsBytes: totalBytes,
+    trainedContext: ggufNumber(header, `${architecture}.context_length`),
+    kvBytesPerToken: kvBytesPerToken(header, architecture, layers),
+    layers,
   }
 }
 
-function kvBytesPerToken(header: GgufHeader): number {
-  const layers = headerNumber(header, 'block_count') ?? 0
-  const embedding = headerNumber(header, 'embedding_length') ?? 0
-  const heads = headerNumber(header, 'attention.head_count') ?? 1
-  const perLayer = header.keys.get(`${header.architecture}.attention.head_count_kv`)
-  const kvHeads = Array.isArray(perLayer)
-    ? perLayer.reduce((sum: number, value: number) => sum + value, 0)
-    : layers * (typeof perLayer === 'number' ? perLayer : heads)
-  const latent = headerNumber(header, 'attention.kv_lora_rank')
-  if (latent) return layers * (latent + (headerNumber(header, 'rope.dimension_count') ?? 0)) * 2
-  const headSize = embedding / Math.max(1, heads)
-  const key = headerNumber(header, 'attention.key_length') ?? headSize
-  const value = headerNumber(header, 'attention.value_length') ?? headSize
-  return kvHeads * (key + value) * 2
+function kvBytesPerToken(header: GgufHeader, architecture: string, layers: number): number {
+  const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
+  const latent = number('attention.kv_lora_rank')
+  if (latent) return layers * (latent + (number('rope.dimension_count') ?? 0)) * 2
+  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
+  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads
+  const headSize = (number('embedding_length') ?? 0) / Math.max(1, ...(heads ?? [1]))
+  const key = number('attention.key_length') ?? headSize
+  const value = number('attention.value_length') ?? headSize
+  return (kvHeads ?? []).reduce((sum, count) => sum + count, 0) * (key + value) * 2
 }
 
 /** Weights as they stand in memory, and scratch space for one batch. */

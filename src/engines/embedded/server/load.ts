@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { HolonError } from '../../../core/errors.ts'
+import { ggufArray, ggufNumber, ggufString } from '../../../formats/gguf/gguf-header.ts'
 import type { LoadProgress } from '../../../protocol/model.ts'
-import { headerNumber, headerText } from '../../shared/gguf-header.ts'
 import { availableMemoryBytes } from '../../shared/memory.ts'
 import { chooseContext, type ModelShape, readModelShape } from '../../shared/model-shape.ts'
 import { loadNative, type NativeContext, type NativeModel, type NativeModule } from './binding.ts'
@@ -56,7 +56,7 @@ const poolFirst = 2
 /** @throws HolonError model_file_missing, model_file_invalid, model_too_big, model_load_failed */
 export async function loadModel(config: ServerConfig, report: Report): Promise<LoadedModel> {
   report.progress({ phase: 'reading the file', percent: 0, etaS: null })
-  const shape = readModelShape(config.modelPath)
+  const shape = await readModelShape(config.modelPath)
   const errors: string[] = []
   const native = await loadNative(config.native, (level, text) => {
     const line = text.trim()
@@ -64,7 +64,7 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
     if (level <= 2) errors.push(line)
     report.log(line)
   })
-  const { architecture } = shape.header
+  const { architecture, header } = shape
   if (!native.getIsArchSupported(architecture)) {
     throw new HolonError(
       'model_file_invalid',
@@ -82,7 +82,7 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
   const model = await readWeights(native, config, shape, gpu, contextTokens, errors, report)
   const vocabulary = new Vocabulary(model)
   const threads = gpu ? gpuThreads() : { decode: config.threads ?? 0, prefill: config.threads ?? 0 }
-  const pooling = headerNumber(shape.header, 'pooling_type')
+  const pooling = ggufNumber(header, `${architecture}.pooling_type`)
   const embedder = new Embedder({
     native,
     model,
@@ -97,7 +97,7 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
     native,
     model,
     vocabulary,
-    vocabularySize: shape.header.lengths.get('tokenizer.ggml.tokens') ?? 0,
+    vocabularySize: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? 0,
     template: readTemplate(shape, vocabulary, model),
     embedder,
     contextTokens,
@@ -239,12 +239,12 @@ async function settleThreads(
 ): Promise<void> {
   report.progress({ phase: 'warming up', percent: null, etaS: null })
   if (threads.decode === 0) {
-    const { header } = shape
+    const { header, architecture } = shape
     const modelShape = [
-      header.architecture,
+      architecture,
       shape.layers,
-      headerNumber(header, 'embedding_length'),
-      header.keys.get('general.file_type') ?? '',
+      ggufNumber(header, `${architecture}.embedding_length`),
+      ggufNumber(header, 'general.file_type'),
       Math.round(shape.weightsBytes / 1e6),
     ].join('/')
     const cache = new ThreadCache(config.threadCache, modelShape)
@@ -264,7 +264,7 @@ async function settleThreads(
 
 function readTemplate(shape: ModelShape, vocabulary: Vocabulary, model: NativeModel): ChatTemplate {
   const eos = model.tokenEos()
-  return new ChatTemplate(headerText(shape.header, 'tokenizer.chat_template'), {
+  return new ChatTemplate(ggufString(shape.header, 'tokenizer.chat_template'), {
     bos: vocabulary.bos >= 0 ? vocabulary.name(vocabulary.bos) : '',
     eos: eos >= 0 ? vocabulary.name(eos) : '',
   })
