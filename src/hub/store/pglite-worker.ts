@@ -2,6 +2,7 @@
  * PGlite in a thread of its own: it is PostgreSQL compiled to WebAssembly and runs each statement synchronously, which
  * on the main thread would stop every stream for its time (seconds while it starts).
  */
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 
@@ -28,7 +29,21 @@ function failure(error: unknown): { message: string; code: string | null } {
   }
 }
 
+/**
+ * A new database is made beside its place and moved there when it is whole: a process killed while making it would
+ * otherwise leave a folder that looks like a database and never opens.
+ */
+async function makeDatabase(): Promise<void> {
+  if (existsSync(dataDir)) return
+  const making = `${dataDir}.making`
+  rmSync(making, { recursive: true, force: true })
+  const db = await PGlite.create({ dataDir: making })
+  await db.close()
+  renameSync(making, dataDir)
+}
+
 try {
+  await makeDatabase()
   const db = await PGlite.create({ dataDir })
   port.on('message', async (request: WorkerRequest | 'close') => {
     if (request === 'close') {
