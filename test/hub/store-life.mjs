@@ -8,7 +8,12 @@ const load = (path) => import(pathToFileURL(join(dist, path)).href)
 const { Store } = await load('hub/store/store.js')
 const { systemClock } = await load('core/clock.js')
 const nothing = () => undefined
-const log = { debug: nothing, info: nothing, warn: nothing, error: (fields, message) => console.error(message, fields) }
+const log = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: (fields, message) => console.error(message, fields),
+}
 const store = new Store({
   home,
   databaseUrl: process.env.DATABASE_URL,
