@@ -162,7 +162,8 @@ export async function readLinux(run: Run, root = '/'): Promise<SystemFacts> {
   ])
   const cpu = parseCpuinfo(cpuText)
   const { totalBytes, availableBytes } = memory ?? { totalBytes: 0, availableBytes: 0 }
-  const shared = (gpu: Gpu) => (gpu.vendor === 'nvidia' && gpu.unified ? { ...gpu, memoryBytes: totalBytes } : gpu)
+  const shared = (gpu: Gpu) =>
+    gpu.vendor === 'nvidia' && gpu.unified ? { ...gpu, memoryBytes: totalBytes } : gpu
   return {
     os: { platform: 'linux', ...parseOsRelease(osText), arch: arch() },
     chip: cpu.model ?? (await boardName(root)),

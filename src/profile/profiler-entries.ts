@@ -2,7 +2,9 @@
 export function profilerEntries<Entry>(text: string | null, type: string): Entry[] {
   try {
     const entries = (JSON.parse(text ?? '') as Record<string, unknown>)[type]
-    return Array.isArray(entries) ? entries.filter((entry) => typeof entry === 'object' && entry !== null) : []
+    return Array.isArray(entries)
+      ? entries.filter((entry) => typeof entry === 'object' && entry !== null)
+      : []
   } catch {
     return []
   }

@@ -11,7 +11,10 @@ export function mainMemoryReserve(totalBytes: number): number {
 export function usableMainMemory(totalBytes: number, why: string): Usable {
   const bytes = Math.max(0, totalBytes - mainMemoryReserve(totalBytes))
   const reserve = formatBytes(totalBytes - bytes)
-  return { bytes, how: `${why}: main memory less ${reserve} for the system and other programs` }
+  return {
+    bytes: Math.floor(bytes),
+    how: `${why}: main memory less ${reserve} for the system and other programs`,
+  }
 }
 
 /** A discrete card with less than this serves no model of use; main memory does. */
@@ -31,7 +34,10 @@ export function usableOnGpus(gpus: readonly Gpu[], totalBytes: number): Usable {
     return { bytes: best.bytes, how: `memory of ${count}, as its driver reports it` }
   }
   if (unified?.memoryBytes) {
-    return { bytes: Math.min(unified.memoryBytes, totalBytes), how: `what the driver lets ${unified.name} use` }
+    return {
+      bytes: Math.min(unified.memoryBytes, totalBytes),
+      how: `what the driver lets ${unified.name} use`,
+    }
   }
   if (unified) return usableMainMemory(totalBytes, `${unified.name} shares main memory`)
   return usableMainMemory(totalBytes, 'no GPU with memory of its own')

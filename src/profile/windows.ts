@@ -14,7 +14,7 @@ const question = [
   'os=@(Get-CimInstance Win32_OperatingSystem|Select-Object Caption,Version)}|ConvertTo-Json -Depth 4 -Compress',
 ].join('')
 
-const displayClass =
+export const displayClass =
   'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Class\\{4d36e968-e325-11ce-bfc1-08002be10318}'
 
 interface Answer {
@@ -39,7 +39,10 @@ export function parseCim(text: string | null): Answer {
       name: word(row.Name) ?? 'unknown processor',
       cores: typeof row.NumberOfCores === 'number' ? row.NumberOfCores : null,
     })),
-    gpu: rows('gpu').map((row) => ({ name: word(row.Name) ?? 'unknown GPU', driver: word(row.DriverVersion) })),
+    gpu: rows('gpu').map((row) => ({
+      name: word(row.Name) ?? 'unknown GPU',
+      driver: word(row.DriverVersion),
+    })),
     os: os ? { name: word(os.Caption) ?? 'Windows', version: word(os.Version) ?? release() } : null,
   }
 }
@@ -90,16 +93,14 @@ export async function readWindows(run: Run): Promise<SystemFacts> {
     registry('HardwareInformation.qwMemorySize'),
   ])
   const answer = parseCim(cimText)
-  const gpus = [
-    ...nvidia,
-    ...otherGpus(answer, cardMemory(parseRegistry(names), parseRegistry(sizes))),
-  ]
+  const gpus = [...nvidia, ...otherGpus(answer, cardMemory(parseRegistry(names), parseRegistry(sizes)))]
   const cores = answer.cpu.map((cpu) => cpu.cores)
   return {
     os: { platform: 'win32', ...(answer.os ?? { name: 'Windows', version: release() }), arch: arch() },
     chip: answer.cpu[0]?.name ?? null,
     cpuCores: {
-      physical: cores.length > 0 && cores.every((count) => count !== null) ? cores.reduce((a, b) => a + b, 0) : null,
+      physical:
+        cores.length > 0 && cores.every((count) => count !== null) ? cores.reduce((a, b) => a + b, 0) : null,
       logical: availableParallelism(),
       performance: null,
     },

@@ -20,7 +20,14 @@ export function askLoopback(port: number, deadline: AbortSignal): Ask {
     new Promise((resolve) => {
       const nothing = () => resolve(null)
       const question = request(
-        { host: '127.0.0.1', port, path, agent: false, signal: deadline, headers: { accept: 'application/json' } },
+        {
+          host: '127.0.0.1',
+          port,
+          path,
+          agent: false,
+          signal: deadline,
+          headers: { accept: 'application/json' },
+        },
         (response) => {
           const parts: Buffer[] = []
           let length = 0

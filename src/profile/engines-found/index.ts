@@ -76,7 +76,8 @@ async function identify(port: number, patienceMs: number): Promise<EngineFound |
 async function findInstalled(server: KnownServer, options: SearchOptions): Promise<EngineFound | null> {
   const path = await findProgram(server, options)
   if (path === null) return null
-  const extra = server.id === 'ollama' && options.env.OLLAMA_MODELS ? [join(options.env.OLLAMA_MODELS, 'manifests')] : []
+  const extra =
+    server.id === 'ollama' && options.env.OLLAMA_MODELS ? [join(options.env.OLLAMA_MODELS, 'manifests')] : []
   const folders = [...extra, ...server.modelFolders.map((folder) => inUserFolder(folder, options))]
   const models = await Promise.all(folders.map((folder) => listModels(server, folder)))
   return {

@@ -32,7 +32,8 @@ export interface Recognised {
 /** The models of an OpenAI-style list, if that is what the answer is. */
 export function openaiModels(answer: Answer | null): { id: string; ownedBy: string | null }[] | null {
   const json = answer?.status === 200 ? (answer.json as { object?: unknown; data?: unknown } | null) : null
-  if (typeof json !== 'object' || json === null || json.object !== 'list' || !Array.isArray(json.data)) return null
+  if (typeof json !== 'object' || json === null || json.object !== 'list' || !Array.isArray(json.data))
+    return null
   return json.data.flatMap((model: unknown) => {
     const { id, owned_by } = (model ?? {}) as { id?: unknown; owned_by?: unknown }
     return typeof id === 'string' ? [{ id, ownedBy: typeof owned_by === 'string' ? owned_by : null }] : []
