@@ -5,7 +5,6 @@ import type { LoadProgress } from '../../../src/protocol/model.ts'
 
 export const paths = {
   chat: '/v1/chat/completions',
-  openAiModels: '/v1/models',
   status: '/fleet/v1/status',
   nodes: '/fleet/v1/nodes',
   models: '/fleet/v1/models',

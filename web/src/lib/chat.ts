@@ -111,10 +111,11 @@ export class ChatStore {
   removeChat(id: string): void {
     this.#history.remove(id)
     this.#chats = this.#history.list()
-    if (id !== this.#conversation.id) return this.#draw()
-    this.stop()
-    this.#abort = null
-    this.#conversation = this.#empty()
+    if (id === this.#conversation.id) {
+      this.stop()
+      this.#abort = null
+      this.#conversation = this.#empty()
+    }
     this.#draw()
   }
 

@@ -51,14 +51,14 @@ class InlineParser {
   }
 
   #special(character: string): void {
-    if (character === '\n') return this.#lineBreak()
-    if (character === '\\') return this.#escape()
-    if (character === '`') return this.#code()
-    if (character === '*' || character === '_' || character === '~') return this.#emphasis(character)
-    if (character === '[' || character === '!') return this.#openLink(character)
-    if (character === ']') return this.#closeLink()
-    if (character === '<') return this.#angle()
-    return this.#bareUrl()
+    if (character === '\n') this.#lineBreak()
+    else if (character === '\\') this.#escape()
+    else if (character === '`') this.#code()
+    else if (character === '*' || character === '_' || character === '~') this.#emphasis(character)
+    else if (character === '[' || character === '!') this.#openLink(character)
+    else if (character === ']') this.#closeLink()
+    else if (character === '<') this.#angle()
+    else this.#bareUrl()
   }
 
   /** Where finished inlines go: into the innermost open frame, or out. */
@@ -117,7 +117,10 @@ class InlineParser {
     const run = runLength(this.#source, this.#at, '`')
     const start = this.#at + run
     const end = this.#closingBackticks(run, start)
-    if (end < 0) return this.#take(run)
+    if (end < 0) {
+      this.#take(run)
+      return
+    }
     let text = this.#source.slice(start, end).replaceAll('\n', ' ')
     if (text.length > 2 && text.startsWith(' ') && text.endsWith(' ')) text = text.slice(1, -1)
     this.#append({ kind: 'code', text })
@@ -186,7 +189,10 @@ class InlineParser {
   /** An image becomes a link to it: the page fetches nothing from elsewhere. */
   #openLink(character: string): void {
     const mark = character === '[' ? '[' : this.#source.startsWith('![', this.#at) ? '![' : null
-    if (mark === null || this.#frames.length >= maxDepth) return this.#take(1)
+    if (mark === null || this.#frames.length >= maxDepth) {
+      this.#take(1)
+      return
+    }
     this.#flush()
     this.#frames.push({ mark, count: 1, children: [] })
     this.#at += mark.length
@@ -194,11 +200,15 @@ class InlineParser {
 
   #closeLink(): void {
     const depth = this.#frames.findLastIndex((frame) => frame.mark.endsWith('['))
-    if (depth < 0) return this.#take(1)
+    if (depth < 0) {
+      this.#take(1)
+      return
+    }
     const target = readTarget(this.#source, this.#at + 1)
     if (target === null) {
       this.#collapseTo(depth)
-      return this.#take(1)
+      this.#take(1)
+      return
     }
     this.#collapseTo(depth + 1)
     this.#flush()
@@ -221,7 +231,10 @@ class InlineParser {
     }
     const link = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i.exec(rest)
     const href = link ? safeHref(link[1]!) : null
-    if (!link || href === null) return this.#take(1)
+    if (!link || href === null) {
+      this.#take(1)
+      return
+    }
     this.#append({ kind: 'link', href, children: [textOf(link[1]!)] })
     this.#at += link[0].length
   }
@@ -231,10 +244,16 @@ class InlineParser {
     const rest = this.#source.slice(this.#at, this.#at + maxLinkChars)
     const match = /^https?:\/\/[^\s<>"'`*[\]{}|\\^]+/i.exec(rest)
     const insideLink = this.#frames.some((frame) => frame.mark.endsWith('['))
-    if (!match || insideLink || /[\p{L}\p{N}]/u.test(before)) return this.#take(1)
+    if (!match || insideLink || /[\p{L}\p{N}]/u.test(before)) {
+      this.#take(1)
+      return
+    }
     const url = trimUrl(match[0])
     const href = safeHref(url)
-    if (href === null) return this.#take(1)
+    if (href === null) {
+      this.#take(1)
+      return
+    }
     this.#append({ kind: 'link', href, children: [textOf(url)] })
     this.#at += url.length
   }

@@ -57,16 +57,22 @@ export class SseParser {
   }
 
   #line(line: string): void {
-    if (line === '') return this.#dispatch()
     const colon = line.indexOf(':')
-    if (colon === 0) return this.#handlers.onComment?.(line.slice(1).trim())
-    const field = colon < 0 ? line : line.slice(0, colon)
-    const raw = colon < 0 ? '' : line.slice(colon + 1)
-    const value = raw.startsWith(' ') ? raw.slice(1) : raw
-    if (field === 'data') {
+    if (line === '') {
+      this.#dispatch()
+    } else if (colon === 0) {
+      this.#handlers.onComment?.(line.slice(1).trim())
+    } else {
+      const raw = colon < 0 ? '' : line.slice(colon + 1)
+      this.#field(colon < 0 ? line : line.slice(0, colon), raw.startsWith(' ') ? raw.slice(1) : raw)
+    }
+  }
+
+  #field(name: string, value: string): void {
+    if (name === 'data') {
       this.#data.push(value)
       this.#size += value.length
-    } else if (field === 'event') {
+    } else if (name === 'event') {
       this.#event = value
     }
   }
