@@ -44,7 +44,7 @@ const types: Record<string, string> = {
 }
 
 /** Streams a text word by word. */
-export function words(text: string, delayMs = 0): Script {
+export function words(text: string, delayMs = 0): () => AsyncIterable<Step> {
   return async function* () {
     for (const word of text.match(/\s*\S+/g) ?? []) {
       if (delayMs > 0) await delay(delayMs)
@@ -124,8 +124,8 @@ export class StubHub {
     const { pathname } = new URL(request.url ?? '/', 'http://hub')
     const route = `${request.method} ${pathname}`
     if (route === 'POST /v1/chat/completions') void this.#chat(request, response)
-    else if (route === 'POST /fleet/v1/load') void this.#load(request, response)
-    else if (route === 'POST /fleet/v1/unload') void this.#unload(request, response)
+    else if (route === 'POST /fleet/v1/models/load') void this.#load(request, response)
+    else if (route === 'POST /fleet/v1/models/unload') void this.#unload(request, response)
     else if (route === 'GET /fleet/v1/events') this.#events(response)
     else if (route === 'GET /fleet/v1/nodes') json(response, 200, { nodes: [this.#node] })
     else if (route === 'GET /fleet/v1/models') json(response, 200, { models: this.#node.models })

@@ -37,3 +37,12 @@ it('claims no speed for an answer that came in one piece', () => {
   meter.usage(100)
   expect(meter.read().tokS).toBeNull()
 })
+
+it('claims no speed for a burst too short to measure', () => {
+  const { clock, meter } = meterAt()
+  meter.chunk()
+  clock.ms += 10
+  meter.chunk()
+  meter.usage(100)
+  expect(meter.read().tokS).toBeNull()
+})

@@ -14,6 +14,9 @@ export interface AnswerSpeed {
   tokS: number | null
 }
 
+/** Shorter than this, the network's bursts and the browser's clock say more than the model. */
+const leastSeconds = 0.05
+
 export class AnswerMeter {
   #now: () => number
   #startedMs: number
@@ -52,8 +55,8 @@ export class AnswerMeter {
       cold: this.#cold,
       tokens,
       exact: this.#tokens !== null,
-      // A whole answer in one chunk has no measurable speed: better none than an invented one.
-      tokS: tokens > 1 && this.#chunks > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      // A whole answer in one burst has no measurable speed: better none than an invented one.
+      tokS: tokens > 1 && this.#chunks > 1 && seconds >= leastSeconds ? (tokens - 1) / seconds : null,
     }
   }
 }

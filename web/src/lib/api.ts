@@ -9,8 +9,8 @@ export const paths = {
   nodes: '/fleet/v1/nodes',
   models: '/fleet/v1/models',
   ps: '/fleet/v1/ps',
-  load: '/fleet/v1/load',
-  unload: '/fleet/v1/unload',
+  load: '/fleet/v1/models/load',
+  unload: '/fleet/v1/models/unload',
   events: '/fleet/v1/events',
 } as const
 

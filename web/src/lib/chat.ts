@@ -150,6 +150,7 @@ export class ChatStore {
       thinking: '',
       state: 'waiting',
       loading: null,
+      note: null,
       error: null,
       cut: false,
       speed: null,
@@ -164,7 +165,7 @@ export class ChatStore {
     }
     const piece = (changes: Partial<Answer>): void => {
       meter.chunk()
-      change({ ...changes, state: 'streaming', loading: null, speed: meter.read() })
+      change({ ...changes, state: 'streaming', loading: null, note: null, speed: meter.read() })
       if (this.#effects.now() - this.#savedMs > saveEveryMs) this.#keep()
     }
     change({})
@@ -184,6 +185,9 @@ export class ChatStore {
             meter.loading()
             change({ loading })
           },
+          onWaiting: (note) => {
+            if (answer.state === 'waiting') change({ loading: null, note })
+          },
           onText: (text) => piece({ text: answer.text + text }),
           onThinking: (text) => piece({ thinking: answer.thinking + text }),
           onUsage: (usage) => meter.usage(usage.completionTokens),
@@ -196,7 +200,7 @@ export class ChatStore {
       end = ending(thrown)
     }
     if (!here()) return
-    change({ ...end, loading: null, speed: meter.read() })
+    change({ ...end, loading: null, note: null, speed: meter.read() })
     this.#abort = null
     this.#save()
     this.#draw()
@@ -215,7 +219,7 @@ export class ChatStore {
       ...this.#conversation,
       messages: this.#conversation.messages.map((message) =>
         message.role === 'assistant' && (message.state === 'waiting' || message.state === 'streaming')
-          ? { ...message, state: 'stopped', loading: null }
+          ? { ...message, state: 'stopped', loading: null, note: null }
           : message,
       ),
     }

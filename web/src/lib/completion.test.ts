@@ -17,6 +17,7 @@ async function ask(responses: (() => Response | Promise<Response>)[]) {
     { model: 'm', messages: [{ role: 'user', content: 'hi' }], temperature: 0 },
     {
       onLoading: (p) => seen.push(`loading ${p.phase} ${p.percent}`),
+      onWaiting: (note) => seen.push(`wait: ${note}`),
       onText: (text) => seen.push(text),
       onThinking: (text) => seen.push(`(${text})`),
       onUsage: (usage) => seen.push(`${usage.promptTokens}+${usage.completionTokens}`),
@@ -43,7 +44,7 @@ describe('a streamed answer', () => {
     const { seen, bodies, failure } = await ask([
       () =>
         sse(
-          ': loading reading weights 40 %\n\n: ping\n\n' +
+          ': loading 40 % (reading weights)\n\n: keep-alive\n\n: waiting, 2 before this one\n\n' +
             delta({ role: 'assistant', content: '' }) +
             delta({ reasoning_content: 'hm' }) +
             delta({ content: 'Hello' }) +
@@ -54,7 +55,15 @@ describe('a streamed answer', () => {
         ),
     ])
     expect(failure).toBeNull()
-    expect(seen).toEqual(['loading reading weights 40', '(hm)', 'Hello', ' you', 'end:stop', '3+2'])
+    expect(seen).toEqual([
+      'loading reading weights 40',
+      'wait: waiting, 2 before this one',
+      '(hm)',
+      'Hello',
+      ' you',
+      'end:stop',
+      '3+2',
+    ])
     expect(bodies).toEqual([
       {
         model: 'm',
@@ -145,6 +154,12 @@ describe('a comment about loading', () => {
   it('is read with and without a percentage and a phase', () => {
     expect(readLoadingComment('loading')).toEqual({ phase: 'loading', percent: null, etaS: null })
     expect(readLoadingComment('loading 40 %')).toEqual({ phase: 'loading', percent: 40, etaS: null })
+    expect(readLoadingComment('loading 7 % (installing the engine)')).toEqual({
+      phase: 'installing the engine',
+      percent: 7,
+      etaS: null,
+    })
+    expect(readLoadingComment('loading (warming up)')).toMatchObject({ phase: 'warming up', percent: null })
     expect(readLoadingComment('loading: warming up, 99.5%')).toMatchObject({
       phase: 'warming up',
       percent: 99.5,

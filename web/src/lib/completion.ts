@@ -20,6 +20,8 @@ export interface ChatRequest {
 
 export interface AnswerHandlers {
   onLoading(progress: LoadProgress): void
+  /** What goes on before the first token, in the hub's words: a place in the queue, the prompt being read. */
+  onWaiting(note: string): void
   onText(text: string): void
   /** What a reasoning model thinks before it answers. */
   onThinking(text: string): void
@@ -57,6 +59,7 @@ export async function streamAnswer(
       onComment: (text) => {
         const progress = readLoadingComment(text)
         if (progress) handlers.onLoading(progress)
+        else if (/^(?:waiting|reading)\b/i.test(text)) handlers.onWaiting(text.slice(0, 120))
       },
     })
   } catch (thrown) {
@@ -151,14 +154,14 @@ class AnswerReader {
   }
 }
 
-/** `loading`, `loading 40 %`, `loading reading weights 40 %`: null for any other comment (keep-alives). */
+/** `loading`, `loading 40 %`, `loading 40 % (reading weights)`: null for any other comment. */
 export function readLoadingComment(comment: string): LoadProgress | null {
   if (!/^loading\b/i.test(comment)) return null
   const percent = /(\d+(?:\.\d+)?) ?%/.exec(comment)
   const phase = comment
     .slice('loading'.length)
     .replace(percent?.[0] ?? '', '')
-    .replace(/^[\s:,]+|[\s:,]+$/g, '')
+    .replace(/^[\s:,(]+|[\s:,)]+$/g, '')
   return {
     phase: phase || 'loading',
     percent: percent ? Math.min(100, Number(percent[1])) : null,

@@ -10,6 +10,7 @@ const answer = (text: string, changes: Partial<Answer> = {}): Answer => ({
   thinking: '',
   state: 'done',
   loading: null,
+  note: null,
   error: null,
   cut: false,
   speed: null,

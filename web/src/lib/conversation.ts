@@ -22,6 +22,8 @@ export interface Answer {
   state: AnswerState
   /** Set while the model is loading for this answer. */
   loading: LoadProgress | null
+  /** What the hub says goes on before the first token. */
+  note: string | null
   error: { message: string; code: string | null } | null
   /** True when the answer ended at the token limit, not by itself. */
   cut: boolean
@@ -86,6 +88,7 @@ function readMessage(value: unknown): Message | null {
     // What was still streaming when the page closed has stopped.
     state,
     loading: null,
+    note: null,
     error: error
       ? { message: String(error.message), code: typeof error.code === 'string' ? error.code : null }
       : null,

@@ -3,12 +3,12 @@ import type { NodeModel, RunningModel } from '../../../src/protocol/model.ts'
 import type { NodeView } from './fleet.ts'
 import {
   chatModels,
-  commandIn,
   memorySlices,
   modelFacts,
   noticeFor,
   pickModel,
   runningFacts,
+  splitAdvice,
 } from './fleet-view.ts'
 
 const model = (id: string, changes: Partial<NodeModel> = {}): NodeModel => ({
@@ -88,13 +88,21 @@ describe('the notice', () => {
     expect(noticeFor(fleet([node([demo, model('a')])], 'x'))).toBeNull()
   })
 
-  it('finds the command to copy', () => {
-    expect(commandIn('For 16 GB run `holon pull qwen3:8b` now.')).toBe('holon pull qwen3:8b')
-    expect(commandIn('Run `./holon pull a/b --quant Q4_K_M`.')).toBe('./holon pull a/b --quant Q4_K_M')
-    expect(commandIn('Get one with holon pull unsloth/Qwen3-8B-GGUF.')).toBe(
-      'holon pull unsloth/Qwen3-8B-GGUF',
+  it('finds the command to copy, and the words around it', () => {
+    expect(splitAdvice('For 16 GB run: `holon pull qwen3:8b`. It takes 5 GB.')).toEqual({
+      text: 'For 16 GB run:',
+      command: 'holon pull qwen3:8b',
+      rest: 'It takes 5 GB.',
+    })
+    expect(splitAdvice('Run `./holon pull a/b --quant Q4_K_M`.').command).toBe(
+      './holon pull a/b --quant Q4_K_M',
     )
-    expect(commandIn('Buy more memory.')).toBeNull()
+    expect(splitAdvice('Get one with holon pull unsloth/Qwen3-8B-GGUF.')).toEqual({
+      text: 'Get one with',
+      command: 'holon pull unsloth/Qwen3-8B-GGUF',
+      rest: '',
+    })
+    expect(splitAdvice('Buy more memory.')).toEqual({ text: 'Buy more memory.', command: null, rest: '' })
   })
 })
 
@@ -116,17 +124,18 @@ describe('the memory bar', () => {
 })
 
 it('puts the facts of a model and its engine in a line', () => {
-  expect(modelFacts(model('a'))).toBe('8 B parameters · Q4_K_M · 4.92 GB')
-  expect(modelFacts(model('a', { paramsTotal: null, quant: null, embedding: true }))).toBe(
+  const plain = (text: string) => text.replaceAll('\u00a0', ' ')
+  expect(plain(modelFacts(model('a')))).toBe('8B · Q4_K_M · 4.92 GB')
+  expect(plain(modelFacts(model('a', { paramsTotal: null, quant: null, embedding: true })))).toBe(
     '4.92 GB · embeddings',
   )
-  expect(runningFacts({ ...running('a', 5e9), active: 2 }, undefined)).toEqual([
+  expect(runningFacts({ ...running('a', 5e9), active: 2 }, undefined).map(plain)).toEqual([
     'llama-server',
     '5.00 GB',
     '12.3 tok/s',
     '2 answers',
   ])
-  expect(runningFacts({ ...running('a', null), decodeTokS: null }, 40)).toEqual([
+  expect(runningFacts({ ...running('a', null), decodeTokS: null }, 40).map(plain)).toEqual([
     'llama-server',
     '40.0 tok/s',
   ])

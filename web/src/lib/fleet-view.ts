@@ -2,7 +2,7 @@
 import type { MachineProfile } from '../../../src/protocol/machine.ts'
 import type { NodeModel, RunningModel } from '../../../src/protocol/model.ts'
 import type { FleetState, NodeView } from './fleet.ts'
-import { bytes, count } from './format.ts'
+import { bytes, chipMemory, count, speed } from './format.ts'
 
 export interface ChatModel {
   id: string
@@ -49,11 +49,20 @@ export function noticeFor(fleet: FleetState): Notice {
   return models.every((model) => model.demo) ? { kind: 'demo', advice } : null
 }
 
-/** The command in a piece of advice: what stands between backticks, or begins with `holon`. Null when there is none. */
-export function commandIn(advice: string): string | null {
-  const quoted = /`(?:\.\/)?(holon [^`\n]+)`/.exec(advice)
-  if (quoted) return quoted[0].slice(1, -1)
-  return /(?:\.\/)?\bholon pull [^\s,;]*[^\s,;.)]/.exec(advice)?.[0] ?? null
+export interface SplitAdvice {
+  text: string
+  /** To copy; null when the advice holds no command. */
+  command: string | null
+  rest: string
+}
+
+/** A piece of advice around the command in it: what stands between backticks, or begins with `holon pull`. */
+export function splitAdvice(advice: string): SplitAdvice {
+  const found =
+    /`((?:\.\/)?holon [^`\n]+)`/.exec(advice) ?? /((?:\.\/)?\bholon pull [^\s,;]*[^\s,;.)])/.exec(advice)
+  if (!found) return { text: advice, command: null, rest: '' }
+  const rest = advice.slice(found.index + found[0].length).replace(/^[\s.,;:]+/, '')
+  return { text: advice.slice(0, found.index).trim(), command: found[1]!, rest }
 }
 
 export interface MemorySlice {
@@ -80,9 +89,9 @@ export function memorySlices(node: NodeView): MemorySlice[] {
   return slices.map((slice) => ({ ...slice, percent: (100 * slice.bytes) / whole }))
 }
 
-/** Quant, size and kind of a model in one line. */
+/** Parameters, quant, size and kind of a model in one line. */
 export function modelFacts(model: NodeModel): string {
-  const params = model.paramsTotal ? `${shortCount(model.paramsTotal)} parameters` : null
+  const params = model.paramsTotal ? shortCount(model.paramsTotal) : null
   const facts = [params, model.quant, bytes(model.sizeBytes), model.embedding ? 'embeddings' : null]
   return facts.filter((fact) => fact !== null).join(' · ')
 }
@@ -96,7 +105,7 @@ function shortCount(value: number): string {
   ] as const) {
     if (value >= size) {
       const scaled = value / size
-      return `${scaled >= 100 ? scaled.toFixed(0) : scaled.toFixed(1).replace(/\.0$/, '')} ${unit}`
+      return `${scaled >= 100 ? scaled.toFixed(0) : scaled.toFixed(1).replace(/\.0$/, '')}${unit}`
     }
   }
   return String(value)
@@ -109,11 +118,11 @@ export function stateWord(model: NodeModel): string {
 
 /** The running engine's own facts, when there is something to say. */
 export function runningFacts(running: RunningModel, lastTokS: number | undefined): string[] {
-  const speed = lastTokS ?? running.decodeTokS
+  const tokS = lastTokS ?? running.decodeTokS
   return [
     running.engine,
     running.memoryBytes === null ? null : bytes(running.memoryBytes),
-    speed === null ? null : `${speed >= 100 ? speed.toFixed(0) : speed.toFixed(1)} tok/s`,
+    tokS === null ? null : speed(tokS),
     running.active > 0 ? count(running.active, 'answer', 'answers') : null,
   ].filter((fact) => fact !== null)
 }
@@ -129,6 +138,6 @@ export function machineFacts(profile: MachineProfile): string[] {
     `${profile.os.name} ${profile.os.version}`.trim(),
     count(cores, 'core', 'cores'),
     ...gpus,
-    `${bytes(profile.memory.totalBytes)} memory`,
+    `${chipMemory(profile.memory.totalBytes)} memory`,
   ]
 }

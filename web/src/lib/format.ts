@@ -1,4 +1,5 @@
-/** Figures for people. GB is 10^9 bytes; the unit is always said. */
+/** Figures for people. GB is 10^9 bytes and GiB is 2^30; the unit is always said, and stays on the figure's line. */
+const nbsp = '\u00a0'
 
 export function bytes(value: number): string {
   for (const [unit, size] of [
@@ -7,30 +8,35 @@ export function bytes(value: number): string {
     ['MB', 1e6],
     ['kB', 1e3],
   ] as const) {
-    if (value >= size) return `${threeDigits(value / size)} ${unit}`
+    if (value >= size) return `${threeDigits(value / size)}${nbsp}${unit}`
   }
-  return `${Math.round(value)} B`
+  return `${Math.round(value)}${nbsp}B`
 }
 
-export function threeDigits(value: number): string {
+function threeDigits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
+/** Memory chips are sold in GiB, models are counted in GB: both are said. */
+export function chipMemory(value: number): string {
+  return `${Math.round(value / 2 ** 30)}${nbsp}GiB (${bytes(value)})`
+}
+
 export function seconds(value: number): string {
-  if (value < 0.9995) return `${Math.round(value * 1000)} ms`
-  if (value < 59.95) return `${value.toFixed(1)} s`
+  if (value < 0.9995) return `${Math.round(value * 1000)}${nbsp}ms`
+  if (value < 59.95) return `${value.toFixed(1)}${nbsp}s`
   const whole = Math.round(value)
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  return `${Math.floor(whole / 60)}${nbsp}min ${whole % 60}${nbsp}s`
 }
 
 export function speed(tokensPerSecond: number): string {
-  return `${tokensPerSecond >= 100 ? tokensPerSecond.toFixed(0) : tokensPerSecond.toFixed(1)} tok/s`
+  return `${tokensPerSecond.toFixed(tokensPerSecond >= 100 ? 0 : 1)}${nbsp}tok/s`
 }
 
 export const count = (value: number, one: string, many: string): string =>
-  `${value} ${value === 1 ? one : many}`
+  `${value}${nbsp}${value === 1 ? one : many}`
 
-/** "today 14:05" or "3 Nov". */
+/** The time for today, the day for earlier. */
 export function when(timeMs: number, nowMs: number): string {
   const date = new Date(timeMs)
   const sameDay = date.toDateString() === new Date(nowMs).toDateString()
