@@ -296,11 +296,10 @@ export function resolveModel(
   const hit = generic ? undefined : patterns.find(([pattern]) => pattern.test(text))
   if (hit) {
     const fact = modelById(hit[1])
-    const size = statedTotalB ?? inName.totalB
     const total = (fact?.params_total ?? 0) / 1e9
-    const named = inName.totalB ?? statedTotalB
-    // A family's name on a model of another size ("Llama 3-45B") is another model.
-    if (fact && (named === null || near(named, total, 0.2) || near(size ?? named, total, 0.2)))
+    const named = inName.totalB
+    // A family's name on a model of another size ("Llama 3-45B") is another model. Names round: "gemma-2-2b" has 2.6.
+    if (fact && (named === null || near(named, total, 0.35) || near(statedTotalB ?? named, total, 0.1)))
       return { spec: specOf(fact), how: 'name' }
   }
   const totalB = inName.totalB ?? statedTotalB

@@ -100,6 +100,7 @@ function ggufMix(found: string): QuantMix | null {
     return mix(name, 'int8', name === 'Q8_0' ? Q8_0 : 8.9, { source: 'block size of the format' })
   if (name === 'Q4_0') return mix('Q4_0', 'legacy4', 4.5, { headBpw: Q6_K })
   if (name.endsWith('_K_XL')) name = name === 'Q2_K_XL' ? 'Q2_K' : name.replace('_K_XL', '_K_M')
+  if (name === 'Q6_K_M') name = 'Q6_K'
   if (/^Q[345]_K$/.test(name)) name = `${name}_M`
   if (name === 'Q3_K_XS') name = 'Q3_K_S'
   const file = quantById(`FILE_${name}`)

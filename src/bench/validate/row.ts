@@ -86,8 +86,11 @@ export function readRow(record: CsvRecord): RowOutcome {
   const quant =
     parseQuant(quantText, mlx) ??
     (resolved.spec.nativeExpertBpw !== null ? parseQuant('MXFP4') : null) ??
-    (quantText === '' || /default/i.test(quantText) ? parseQuant(mlx ? '4bit' : 'Q4_K_M', mlx) : null)
-  if (!quant) return skip(`the quant "${quantText}" is not known`)
+    (/default/i.test(quantText) || (quantText === '' && (mlx || /ollama/i.test(record.engine ?? '')))
+      ? parseQuant(mlx ? '4bit' : 'Q4_K_M', mlx)
+      : null)
+  if (!quant)
+    return skip(quantText === '' && fileGb === null ? 'gives neither size nor quant' : `the quant "${quantText}" is not known`)
   const nodes = number(record.nodes) ?? 1
   const chipTexts = (record.chip ?? '').split(/ \+ /)
   const memoryText = (record.memory_gb_per_node ?? '').split('/')
@@ -95,7 +98,7 @@ export function readRow(record: CsvRecord): RowOutcome {
     parseHardware(text, number(record.gpu_cores), number(memoryText[i] ?? memoryText[0])),
   )
   const onlyMemory = measured.decodeTokS === null && measured.prefillTokS === null
-  const missing = chipTexts.find((_, i) => known[i] === null)
+  const missing = chipTexts.find((text, i) => known[i] === null || / or |-class/.test(text))
   if (missing !== undefined && !onlyMemory) return skip(`the chip "${missing}" is not known`)
   const hardware = known.filter((entry) => entry !== null)
   const fallback = parseHardware('m4-max-40c')!
@@ -132,7 +135,7 @@ export function readRow(record: CsvRecord): RowOutcome {
     year,
     kvBits: /KV q8_0/i.test(record.quant ?? '') ? 8.5 : /KV q4_0/i.test(record.quant ?? '') ? 4.5 : 16,
     ubatch: ubStated ? Number(ubStated[1]) : backendEngine.family === 'llama.cpp' ? 512 : 2048,
-    speculative: /\bmtp\b|speculative/i.test(`${record.model} ${record.engine} ${notes}`),
+    draft: draftOf(record, backendEngine.family === 'mlx'),
   }
   const row: Row = {
     id,
@@ -144,6 +147,12 @@ export function readRow(record: CsvRecord): RowOutcome {
     setup,
   }
   return { row }
+}
+
+/** Speculation: stated, or shipped with the model (Ollama's MLX builds of Gemma 4 carry an assistant). */
+function draftOf(record: CsvRecord, mlx: boolean): Setup['draft'] {
+  if (/\bmtp\b|speculative/i.test(`${record.model} ${record.engine} ${record.notes}`)) return 'mtp'
+  return mlx && /ollama/i.test(record.engine ?? '') && /gemma-?4/i.test(record.model ?? '') ? 'assistant' : null
 }
 
 /** Fine print of file names: "…-Q4_K_M.gguf", "…-4bit", ":nvfp4". */

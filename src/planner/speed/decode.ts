@@ -1,5 +1,5 @@
 import { expertShareTouched } from '../model-spec.ts'
-import { kvBytesRead } from '../kv-cache.ts'
+import { kvBytesRead, kvBytesStored } from '../kv-cache.ts'
 import { chipKeys, era, type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
 
@@ -32,10 +32,16 @@ export function commonKeys(setup: Setup, member: Member): string[] {
   if (engine.wrapper) keys.push(`wrapper:${engine.wrapper}`)
   if (engine.flavour) keys.push(`flavour:${engine.flavour}`)
   if (model.moe) keys.push('moe')
-  if (model.kv.kind === 'hybrid') keys.push('hybrid')
+  if (model.kv.kind === 'hybrid') keys.push(model.kv.stateBytes > 2e6 ? 'hybrid' : 'hybrid:conv')
   if (member.hardware.smallHost) keys.push('host:small')
   return keys
 }
+
+/** Tokens per step that drafting gives on ordinary text before data says otherwise (published: 1.25 to 2.6). */
+const DRAFT_GAIN = 1.5
+
+/** Drafting makes a step give more than one token: its keys scale every term of the step alike. */
+const draftKeys = (setup: Setup): string[] => (setup.draft ? [`draft:${setup.draft}`] : [])
 
 /** Years matter for the engines whose kernels were rewritten; others carry it in their name. */
 export function eraKeys(setup: Setup): string[] {
@@ -50,15 +56,37 @@ function flashKey(setup: Setup): string {
   return on ? 'flash:on' : 'flash:off'
 }
 
+/** Main memory of an ordinary PC as a processor reads it, for layers that do not fit the card. */
+const HOST_BYTES_PER_S = 60e9
+/** Of a card's memory: context of the driver, display, and buffers. */
+const CARD_RESERVE_BYTES = 0.5e9
+
+/** Share of the weights that do not fit a discrete card and stay in main memory; 0 where memory is one. */
+export function spillShare(setup: Setup, member: Member): number {
+  const { chip, count } = member.hardware
+  if (chip.tier !== 'discrete' || setup.strategy !== 'solo' || setup.engine.family !== 'llama.cpp') return 0
+  const options = chip.memory_options_gb ?? []
+  // Cards are sold in GiB whatever the label says.
+  const stated = member.memoryBytes ?? (options.length > 0 ? Math.max(...options) * 1e9 * count : null)
+  if (stated === null) return 0
+  const memory = (stated / 1e9) * 2 ** 30
+  const cache = kvBytesStored(setup.model, Math.max(setup.contextTokens, 2048), setup.kvBits)
+  const need = setup.weights.total + cache
+  const room = memory - CARD_RESERVE_BYTES * count
+  return Math.min(1, Math.max(0, (need - room) / setup.weights.total))
+}
+
 /** Terms of the part of one step that runs on one member holding `share` of the layers (or of every layer, for tensor). */
 export function memberDecodeTerms(setup: Setup, member: Member, layerShare: number, tensorWays: number): Term[] {
   const { model, quant, batch } = setup
   const bandwidth = nominalBandwidth(member)
   const flops = nominalFlops(member)
-  const common = commonKeys(setup, member)
+  const common = [...commonKeys(setup, member), ...draftKeys(setup)]
   const eras = eraKeys(setup)
   const vendor = member.hardware.chip.kind === 'cpu' ? 'cpu' : member.hardware.chip.vendor
-  const cut = layerShare / tensorWays
+  const spilled = spillShare(setup, member)
+  const gain = setup.draft ? DRAFT_GAIN : 1
+  const cut = ((layerShare / tensorWays) * (1 - spilled)) / gain
   const kvCut = layerShare / Math.min(tensorWays, model.kv.shards)
   const kv = kvBytesRead(model, setup.depth, setup.kvBits) * batch
   const flash = flashKey(setup)
@@ -73,12 +101,12 @@ export function memberDecodeTerms(setup: Setup, member: Member, layerShare: numb
     {
       name: 'unpack',
       seconds: (2 * paramsMultiplied(setup) * cut) / flops,
-      keys: [`vendor:${vendor}`, `tier:${vendor}/${member.hardware.chip.tier}`, `family:${family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, `quant:${quant.class}/${family}`, ...eras],
+      keys: [`vendor:${vendor}`, `family:${family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, ...eras, ...eras.map((age) => `quant:${quant.class}/${age}`)],
       counted: 'operations to unpack and multiply the weights over the nominal rate',
     },
     {
       name: 'layers',
-      seconds: model.layers * layerShare * UNIT_LAYER_S,
+      seconds: (model.layers * layerShare * UNIT_LAYER_S) / gain,
       keys: [...common, ...eras, ...(model.moe ? [`moe/${setup.backend}`] : [])],
       counted: 'layers at 0.1 ms each',
     },
@@ -87,6 +115,12 @@ export function memberDecodeTerms(setup: Setup, member: Member, layerShare: numb
       seconds: (kv * kvCut) / bandwidth,
       keys: [...common.filter((key) => !key.startsWith('wrapper')), `kv:${model.kv.kind}`, flash, `${flash}/${setup.backend}`, `${flash}/${family}`],
       counted: 'bytes of KV cache read over nominal bandwidth',
+    },
+    {
+      name: 'spill',
+      seconds: (weightBytesPerStep(setup) * (layerShare / tensorWays) * spilled) / HOST_BYTES_PER_S,
+      keys: [],
+      counted: 'bytes of weights that do not fit the card, read by the processor from main memory at 60 GB/s',
     },
     {
       name: 'batch',

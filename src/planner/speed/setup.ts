@@ -38,7 +38,8 @@ export interface Setup {
   kvBits: number
   /** Tokens handled at once during prefill. */
   ubatch: number
-  speculative: boolean
+  /** Several tokens per step: a draft model or multi-token heads; null when off. */
+  draft: 'mtp' | 'assistant' | null
 }
 
 /** Bits of the age of a build that matter: kernels were rewritten in these steps. */
