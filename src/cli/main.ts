@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerLoad } from './commands/load.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
+import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerRun } from './commands/run.ts'
 import { registerStatus } from './commands/status.ts'
@@ -28,6 +30,8 @@ for (const register of [
   registerUnload,
   registerPs,
   registerRun,
+  registerProfile,
+  registerDoctor,
   registerVersion,
 ]) {
   register(program, shell)
