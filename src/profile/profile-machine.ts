@@ -32,7 +32,7 @@ export interface ProfileOptions {
   env?: Record<string, string | undefined>
 }
 
-/** Time for all measuring windows of the bandwidth together; setting up the memory comes on top. */
+/** Time for measuring the bandwidth, repeats included; setting up the memory comes on top. */
 const BANDWIDTH_BUDGET_MS = 2400
 
 /**

@@ -88,6 +88,11 @@ function printBandwidth(printer: Printer, bandwidth: MachineProfile['bandwidth']
       perSecond(figure.copyBusBytesS),
     ]),
   )
+  if (bandwidth.some((figure) => figure.disturbed)) {
+    printer.line(
+      'Other programs were busy meanwhile, so the memory is faster than this: measure again when it is quiet.',
+    )
+  }
 }
 
 function printEngines(printer: Printer, engines: MachineProfile['engines']): void {

@@ -4,7 +4,7 @@ import { measureBandwidth } from './measure.ts'
 
 describe('measureBandwidth', () => {
   it('measures every thread count, with payload and bus traffic told apart', async () => {
-    const plan = { bufferBytes: 64 * MiB, threadCounts: [1, 2], windowMs: 15, samples: 3 }
+    const plan = { bufferBytes: 64 * MiB, threadCounts: [1, 2], windowMs: 15, samples: 3, patienceMs: 500 }
     const figures = await measureBandwidth(plan)
     expect(figures.map((figure) => figure.threads)).toEqual([1, 2])
     for (const figure of figures) {
@@ -17,7 +17,7 @@ describe('measureBandwidth', () => {
   })
 
   it('says so when it cannot have the memory', async () => {
-    const tooMuch = { bufferBytes: 8 * GiB, threadCounts: [1], windowMs: 15, samples: 3 }
+    const tooMuch = { bufferBytes: 8 * GiB, threadCounts: [1], windowMs: 15, samples: 3, patienceMs: 500 }
     await expect(measureBandwidth(tooMuch)).rejects.toThrow(/Measuring the memory bandwidth failed/)
   })
 })

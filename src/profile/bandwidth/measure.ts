@@ -12,13 +12,15 @@ import { childEntry } from '../../core/child-entry.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { MachineProfile } from '../../protocol/machine.ts'
 import { allocateShared, compileKernel } from './kernel.ts'
-import { type BandwidthPlan, median, slices } from './plan.ts'
+import { type BandwidthPlan, isDisturbed, slices, summarise, type Window } from './plan.ts'
 import type { Moved, Task, ThreadSetup } from './thread.ts'
 
 type Bandwidth = MachineProfile['bandwidth'][number]
 
 /** A healthy run takes under 3 s; a machine so busy that it takes this long gives no figure worth keeping. */
 const GIVE_UP_MS = 20_000
+/** Even on a machine too busy to finish in time, a figure has this many. */
+const FEWEST_WINDOWS = 2
 /** Time for every thread to have its task before the common start. */
 const LEAD_NS = 2_000_000n
 
@@ -53,29 +55,60 @@ async function measureWith(
   const whole = slices(plan.bufferBytes, threads.length)
   await runAll(threads, signal, (index) => ({ kind: 'fill', slice: whole[index]! }))
 
+  const repeatUntil = performance.now() + plan.patienceMs
   const results: Bandwidth[] = []
   for (const count of plan.threadCounts) {
     const team = threads.slice(0, count)
-    const parts = slices(plan.bufferBytes, count)
-    const rates = { read: [] as number[], copy: [] as number[] }
-    for (const kind of ['read', 'copy'] as const) {
-      for (let sample = -1; sample < plan.samples; sample++) {
-        const startNs = process.hrtime.bigint() + LEAD_NS
-        const endNs = startNs + BigInt(plan.windowMs) * 1_000_000n
-        const moved = await runAll(team, signal, (index) => ({ kind, slice: parts[index]!, startNs, endNs }))
-        const rate = moved.reduce((sum, { bytes, ns }) => sum + (bytes / ns) * 1e9, 0)
-        if (sample >= 0) rates[kind].push(rate)
-      }
-    }
-    const copied = median(rates.copy)
+    const read = await measureKind('read', team, plan, repeatUntil, signal)
+    const copy = await measureKind('copy', team, plan, repeatUntil, signal)
     results.push({
       threads: count,
-      readBytesS: median(rates.read),
-      copyPayloadBytesS: copied,
-      copyBusBytesS: 2 * copied,
+      readBytesS: read.bytesS,
+      copyPayloadBytesS: copy.bytesS,
+      copyBusBytesS: 2 * copy.bytesS,
+      ...(read.disturbed || copy.disturbed ? { disturbed: true } : {}),
     })
   }
   return results
+}
+
+async function measureKind(
+  kind: 'read' | 'copy',
+  team: Worker[],
+  plan: BandwidthPlan,
+  repeatUntil: number,
+  signal: AbortSignal,
+): Promise<{ bytesS: number; disturbed: boolean }> {
+  await measureWindow(kind, team, plan, signal)
+  const windows: Window[] = []
+  let calm = 0
+  while (calm < plan.samples && (windows.length < FEWEST_WINDOWS || performance.now() < repeatUntil)) {
+    const window = await measureWindow(kind, team, plan, signal)
+    windows.push(window)
+    if (!isDisturbed(window)) calm++
+  }
+  return summarise(windows)
+}
+
+async function measureWindow(
+  kind: 'read' | 'copy',
+  team: Worker[],
+  plan: BandwidthPlan,
+  signal: AbortSignal,
+): Promise<Window> {
+  const parts = slices(plan.bufferBytes, team.length)
+  const cpuBefore = process.cpuUsage()
+  const askedNs = process.hrtime.bigint()
+  const startNs = askedNs + LEAD_NS
+  const endNs = startNs + BigInt(plan.windowMs) * 1_000_000n
+  const moved = await runAll(team, signal, (index) => ({ kind, slice: parts[index]!, startNs, endNs }))
+  const elapsedUs = Number(process.hrtime.bigint() - askedNs) / 1000
+  const cpu = process.cpuUsage(cpuBefore)
+  return {
+    bytesS: moved.reduce((sum, { bytes, ns }) => sum + (bytes / ns) * 1e9, 0),
+    // The threads wait for the start by spinning, so that all of the time asked for counts.
+    cpuShare: (cpu.user + cpu.system) / (elapsedUs * team.length),
+  }
 }
 
 /** One task for each thread; resolves when all have answered. `once` also rejects when a thread fails. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { GiB, MiB } from '../../core/units.ts'
-import { median, planBandwidth, slices, threadLadder } from './plan.ts'
+import { median, planBandwidth, slices, summarise, threadLadder } from './plan.ts'
 
 const machine = { cores: 2, availableBytes: 16 * GiB, cacheBytes: 32 * MiB, budgetMs: 2400 }
 
@@ -56,6 +56,19 @@ describe('slices', () => {
         })
       }),
     )
+  })
+})
+
+describe('summarise', () => {
+  const window = (bytesS: number, cpuShare: number) => ({ bytesS, cpuShare })
+
+  it('leaves windows out in which another program had the cores', () => {
+    const windows = [window(10, 0.99), window(3, 0.5), window(12, 0.97), window(4, 0.6), window(11, 1)]
+    expect(summarise(windows)).toEqual({ bytesS: 11, disturbed: false })
+  })
+
+  it('takes the best and says so when all were disturbed', () => {
+    expect(summarise([window(3, 0.5), window(6, 0.8)])).toEqual({ bytesS: 6, disturbed: true })
   })
 })
 

@@ -10,6 +10,8 @@ export interface BandwidthPlan {
   windowMs: number
   /** Timed windows per figure, of which the median counts; one more runs before them as warm-up. */
   samples: number
+  /** After this long, figures make do with fewer windows. */
+  patienceMs: number
 }
 
 export interface BandwidthInput {
@@ -18,6 +20,7 @@ export interface BandwidthInput {
   availableBytes: number
   /** Size of the last-level cache; null when the system does not tell. */
   cacheBytes: number | null
+  /** Time for all windows, repeats of disturbed ones included. */
   budgetMs: number
 }
 
@@ -38,8 +41,9 @@ export function planBandwidth(input: BandwidthInput): BandwidthPlan | null {
   if (bufferBytes < 2 * cache || bufferBytes < 64 * MiB) return null
   const threadCounts = threadLadder(Math.min(input.cores, MAX_THREADS))
   const windows = threadCounts.length * 2 * (SAMPLES + 1)
-  const windowMs = Math.max(15, Math.min(80, Math.floor(input.budgetMs / windows)))
-  return { bufferBytes, threadCounts, windowMs, samples: SAMPLES }
+  // A third of the time is kept for repeats.
+  const windowMs = Math.max(15, Math.min(80, Math.floor((input.budgetMs * 2) / 3 / windows)))
+  return { bufferBytes, threadCounts, windowMs, samples: SAMPLES, patienceMs: input.budgetMs }
 }
 
 /** 1, 2, 4 … and the full number. */
@@ -59,6 +63,24 @@ export function slices(bufferBytes: number, count: number): Slice[] {
   const step = 2 * READ_STEP_BYTES
   const bytes = Math.floor(bufferBytes / count / step) * step
   return Array.from({ length: count }, (_, index) => ({ from: index * bytes, bytes }))
+}
+
+/** One timed window: what was moved, and how much of its time each thread really had a core. */
+export interface Window {
+  bytesS: number
+  cpuShare: number
+}
+
+/** Below this a thread waited for its core, and the figure tells of the other program rather than of the memory. */
+const UNDISTURBED_SHARE = 0.9
+
+export const isDisturbed = (window: Window): boolean => window.cpuShare < UNDISTURBED_SHARE
+
+/** The median of the undisturbed windows; where there is none, the best of the others, and marked. */
+export function summarise(windows: readonly Window[]): { bytesS: number; disturbed: boolean } {
+  const calm = windows.filter((window) => !isDisturbed(window)).map((window) => window.bytesS)
+  if (calm.length > 0) return { bytesS: median(calm), disturbed: false }
+  return { bytesS: Math.max(...windows.map((window) => window.bytesS)), disturbed: true }
 }
 
 export function median(values: readonly number[]): number {
