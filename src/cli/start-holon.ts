@@ -2,17 +2,19 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAgent } from '../agent/agent.ts'
-import { createModelStore } from '../agent/models/model-store.ts'
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
+import { formatSeconds } from '../core/units.ts'
 import { createDrivers } from '../engines/index.ts'
+import { chips } from '../facts/index.ts'
 import { createHub } from '../hub/hub.ts'
 import { profileMachine } from '../profile/profile-machine.ts'
-import type { NodeModel } from '../protocol/model.ts'
+import type { NodeHandle } from '../protocol/node.ts'
 import { adviceFor } from './advice.ts'
 import type { Config } from './config.ts'
 import { createFileLog } from './file-log.ts'
 import { takeLock } from './home-lock.ts'
+import { openModelStore } from './model-store.ts'
 import type { Printer } from './printer.ts'
 import { version } from './version.ts'
 
@@ -31,7 +33,12 @@ const packageFolder = fileURLToPath(new URL('../..', import.meta.url))
  * A hub and an agent in this process, the one behind the other. What was opened is closed again when a later step fails.
  * @throws HolonError already_running, port_in_use, engine_unavailable, config_invalid
  */
-export async function startHolon(config: Config, printer: Printer, signal: AbortSignal): Promise<Holon> {
+export async function startHolon(
+  config: Config,
+  env: Record<string, string | undefined>,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<Holon> {
   const { home } = config
   mkdirSync(home.root, { recursive: true, mode: 0o700 })
   const lock = takeLock(home)
@@ -42,8 +49,8 @@ export async function startHolon(config: Config, printer: Printer, signal: Abort
   try {
     const log = createFileLog(home)
     const drivers = createDrivers({ home, log })
-    const profile = await profileMachine({ home, drivers })
-    const models = createModelStore({ home, demoPath: join(packageFolder, 'assets', 'holon-demo.gguf'), log })
+    const profile = await profileMachine({ home, drivers, chips })
+    const models = openModelStore(config, env)
     const agent = await createAgent({
       home,
       drivers,
@@ -61,8 +68,9 @@ export async function startHolon(config: Config, printer: Printer, signal: Abort
         host: config.host,
         port: config.port,
         version,
-        home,
-        databaseUrl: config.databaseUrl,
+        home: home.root,
+        databaseUrl: config.databaseUrl ?? undefined,
+        apiKey: config.apiKey ?? undefined,
         assetsDir: join(packageFolder, 'web', 'dist'),
       },
       nodes: [agent],
@@ -73,9 +81,47 @@ export async function startHolon(config: Config, printer: Printer, signal: Abort
     opened.push(() => hub.close())
     const { url } = await hub.listen()
     lock.publish(url)
-    return { url, version, close, warmUp: () => warmUp(agent, config, printer, signal) }
+    return { url, version, close, warmUp: () => warmUp(agent, config.model, printer, signal) }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/**
+ * Loads the model that will most likely be asked for: the one named, else the only real one, else the demonstration.
+ * With several real models and no name there is no good guess, and the first question decides.
+ */
+async function warmUp(
+  node: NodeHandle,
+  wanted: string | null,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<void> {
+  const usable = node.state().models.filter((model) => model.problem === null && !model.embedding)
+  const real = usable.filter((model) => !model.demo)
+  const model = wanted ?? (real.length <= 1 ? (real[0] ?? usable[0])?.id : undefined)
+  if (model === undefined) {
+    printer.line(
+      `Models: ${usable.map((each) => each.id).join(', ') || 'none yet; get one with `holon pull`'}.`,
+    )
+    return
+  }
+  const started = systemClock.now()
+  const progress = printer.progress(`Loading ${model}`)
+  try {
+    const lease = await node.acquire(model, {
+      signal,
+      onProgress: ({ percent, phase }) => progress.update(percent === null ? null : percent / 100, phase),
+    })
+    lease.release()
+    progress.stop()
+    printer.line(
+      `${printer.strong(model)} is ready on ${lease.engine} (${formatSeconds((systemClock.now() - started) / 1000)}).`,
+    )
+  } catch (error) {
+    progress.stop()
+    if (signal.aborted) return
+    printer.error(asHolonError(error))
   }
 }

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Running, descendants, eventually, isAlive, runCli, startCli } from '../support/cli.ts'
+import { descendants, eventually, isAlive, type Running, runCli, startCli } from '../support/cli.ts'
 import { makeTestHome } from '../support/home.ts'
 
 /** `holon up` as its owner meets it: the real program, the real embedded engine, the model that ships with it. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -53,7 +53,8 @@ export function startCli(args: string[], env: Record<string, string>): Running {
         if (!found && child.exitCode === null && child.signalCode === null) return
         looks.delete(look)
         if (found) resolve(found)
-        else reject(new Error(`holon ${args.join(' ')} ended before ${pattern} appeared:\n${stdout}\n${stderr}`))
+        else
+          reject(new Error(`holon ${args.join(' ')} ended before ${pattern} appeared:\n${stdout}\n${stderr}`))
       }
       looks.add(look)
       look()
@@ -61,7 +62,8 @@ export function startCli(args: string[], env: Record<string, string>): Running {
   return { child, output: () => ({ stdout, stderr }), until, finished }
 }
 
-export const runCli = (args: string[], env: Record<string, string>): Promise<Finished> => startCli(args, env).finished
+export const runCli = (args: string[], env: Record<string, string>): Promise<Finished> =>
+  startCli(args, env).finished
 
 /** Every process below `pid`, by the system's own account (Linux). */
 export function descendants(pid: number): number[] {
@@ -90,7 +92,11 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Waits until `condition` holds, looking often; fails with `what` when it does not within `ms`. */
-export async function eventually(what: string, condition: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  ms = 20_000,
+): Promise<void> {
   const end = Date.now() + ms
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited ${ms} ms in vain for: ${what}`)

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import type { Cli, Shell } from '../shell.ts'
 import { openBrowser } from '../open-browser.ts'
+import type { Cli, Shell } from '../shell.ts'
 import { startHolon } from '../start-holon.ts'
 
 interface UpOptions {
@@ -34,7 +34,7 @@ export function registerUp(program: Command, shell: Shell): void {
 async function serve(cli: Cli, config: ReturnType<Cli['config']>, options: UpOptions): Promise<number> {
   const { printer } = cli
   const stopping = stopSignal()
-  const holon = await startHolon(config, printer, stopping.signal)
+  const holon = await startHolon(config, cli.env, printer, stopping.signal)
   try {
     if (printer.json) printer.document({ url: holon.url, pid: process.pid, version: holon.version })
     printer.line(`${printer.strong('Holon is up')} at ${printer.strong(holon.url)}`)

@@ -5,6 +5,8 @@ import type { Spawned } from './spawn.ts'
 /** A running child together with its address, as the agent sees it. */
 export function engineProcess(options: {
   child: Spawned
+  /** The engine's own process, where it is not the child itself. */
+  pid?: number
   origin: string
   headers: Record<string, string>
   contextTokens: number
@@ -13,7 +15,7 @@ export function engineProcess(options: {
 }): EngineProcess {
   const { child, origin, headers, contextTokens, parallel, threads } = options
   return {
-    pid: child.pid,
+    pid: options.pid ?? child.pid,
     origin,
     headers,
     contextTokens,

@@ -9,6 +9,7 @@ import { newId } from '../../core/ids.ts'
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
 
+const ignore = (): void => undefined
 const usableId = /^[\x21-\x7e]{1,128}$/
 
 export class Exchange {
@@ -26,7 +27,7 @@ export class Exchange {
   streaming = false
   /** The status sent, for the books. */
   status = 0
-  private readonly abort = new AbortController()
+  private abort: AbortController | null = null
   private leaving: (() => void) | null = null
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -37,14 +38,18 @@ export class Exchange {
     res.on('close', () => {
       if (res.writableFinished) return
       this.gone = true
-      this.abort.abort()
+      this.abort?.abort()
       this.leaving?.()
     })
-    res.on('error', () => undefined)
+    res.on('error', ignore)
   }
 
-  /** Aborted when the client leaves. */
+  /** Aborted when the client leaves. Made when asked for: an engine that is ready is held without it. */
   get signal(): AbortSignal {
+    if (this.abort === null) {
+      this.abort = new AbortController()
+      if (this.gone) this.abort.abort()
+    }
     return this.abort.signal
   }
 

@@ -21,13 +21,14 @@ export interface Patience {
 /** Between two comments on a waiting stream. Milliseconds. */
 const commentEveryMs = 3_000
 
+/** Also what the node is given with `acquire`: the signal, and where to report the progress of a load. */
 export class Wait implements Waiter {
-  progress: LoadProgress | null = null
   private readonly exchange: Exchange
   private readonly stream: boolean
   private readonly ticket: Ticket
   private readonly room: WaitingRoom
   private readonly patience: Patience
+  private progress: LoadProgress | null = null
   private phase: 'load' | 'queue' | 'prefill' = 'load'
   private giveUp: ((error: HolonError) => void) | null = null
   private lastComment = ''
@@ -39,6 +40,14 @@ export class Wait implements Waiter {
     this.ticket = ticket
     this.room = room
     this.patience = patience
+  }
+
+  get signal(): AbortSignal {
+    return this.exchange.signal
+  }
+
+  readonly onProgress = (progress: LoadProgress): void => {
+    this.progress = progress
   }
 
   /**
@@ -61,10 +70,7 @@ export class Wait implements Waiter {
       const fail = settle(reject)
       this.giveUp = fail
       this.exchange.onGone(() => fail(new HolonError('bad_http', 'The client left.')))
-      const onProgress = (progress: LoadProgress) => {
-        this.progress = progress
-      }
-      node.acquire(model, { signal: this.exchange.signal, onProgress }).then((lease) => {
+      node.acquire(model, this).then((lease) => {
         if (over) lease.release()
         else settle(resolve)(lease)
       }, fail)

@@ -49,38 +49,36 @@ export class BodyReader {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let length = 0
-      const stop = () => {
-        req.off('data', onData)
-        req.off('end', onEnd)
-        req.off('close', onClose)
-      }
+      let over = false
       const fail = (error: HolonError) => {
-        stop()
+        over = true
         this.held -= length
+        chunks.length = 0
         reject(error)
       }
-      const onData = (chunk: Buffer) => {
-        if (length + chunk.length > this.limits.perRequest) {
+      req.on('data', (chunk: Buffer) => {
+        if (over) return
+        if (
+          length + chunk.length > this.limits.perRequest ||
+          this.held + chunk.length > this.limits.together
+        ) {
+          const tooLarge = length + chunk.length > this.limits.perRequest
           discard(req)
-          return fail(this.tooLarge())
-        }
-        if (this.held + chunk.length > this.limits.together) {
-          discard(req)
-          return fail(overloaded())
+          fail(tooLarge ? this.tooLarge() : overloaded())
+          return
         }
         length += chunk.length
         this.held += chunk.length
         chunks.push(chunk)
-      }
-      const onEnd = () => {
-        stop()
+      })
+      req.on('end', () => {
+        if (over) return
+        over = true
         resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
-      }
-      const onClose = () =>
-        fail(new HolonError('bad_http', 'The connection closed before the body was whole.'))
-      req.on('data', onData)
-      req.on('end', onEnd)
-      req.on('close', onClose)
+      })
+      req.on('close', () => {
+        if (!over) fail(new HolonError('bad_http', 'The connection closed before the body was whole.'))
+      })
     })
   }
 

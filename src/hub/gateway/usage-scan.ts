@@ -13,10 +13,13 @@ export interface AnswerUsage {
   decodeTokS: number | null
 }
 
+const usageMark = Buffer.from('"usage"')
+const timingsMark = Buffer.from('"timings"')
+
 /** The counts found in these bytes, or null when there are none. */
 export function findUsage(bytes: Buffer): AnswerUsage | null {
-  const usage = lastObject(bytes, '"usage"')
-  const timings = lastObject(bytes, '"timings"')
+  const usage = lastObject(bytes, usageMark)
+  const timings = lastObject(bytes, timingsMark)
   if (usage === null && timings === null) return null
   const details = asRecord(usage?.prompt_tokens_details)
   const timedPrompt = count(timings?.prompt_n)
@@ -30,7 +33,7 @@ export function findUsage(bytes: Buffer): AnswerUsage | null {
   }
 }
 
-function lastObject(bytes: Buffer, name: string): Record<string, unknown> | null {
+function lastObject(bytes: Buffer, name: Buffer): Record<string, unknown> | null {
   for (let at = bytes.lastIndexOf(name); at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(name, at - 1)) {
     let start = at + name.length
     while (bytes[start] === 0x20 || bytes[start] === 0x3a) start++

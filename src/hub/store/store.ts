@@ -53,7 +53,7 @@ export class Store {
   private closed = false
 
   constructor(options: StoreOptions) {
-    this.options = { loadMs: 60_000, loadLines: 2_000, idleMs: 150_000, ...options }
+    this.options = { loadMs: 60_000, loadLines: 20_000, idleMs: 150_000, ...options }
     this.dir = join(options.home, 'store')
     const { clock, log } = options
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
