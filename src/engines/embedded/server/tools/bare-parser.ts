@@ -37,7 +37,8 @@ export class BareParser implements OutputParser {
 
   private decide(): void {
     const tag = '<|python_tag|>'
-    const trimmed = this.buffer.trimStart()
+    // Between calls models put blanks, commas or semicolons.
+    const trimmed = this.calls > 0 ? this.buffer.replace(/^[\s;,]+/, '') : this.buffer.trimStart()
     if (trimmed === '' || (tag.startsWith(trimmed) && trimmed !== tag)) return
     const body = trimmed.startsWith(tag) ? trimmed.slice(tag.length).trimStart() : trimmed
     if (body === '') return
@@ -69,9 +70,7 @@ export class BareParser implements OutputParser {
     }
     this.reader = new CallReader(['parameters', 'arguments'])
     this.begun = false
-    const next = this.buffer.replace(/^[\s;,]+/, '')
-    this.state = next === '' || next.startsWith('{') ? 'start' : 'text'
-    this.buffer = next
-    return next === '' ? deltas : [...deltas, ...this.push('')]
+    this.state = 'start'
+    return this.buffer === '' ? deltas : [...deltas, ...this.push('')]
   }
 }

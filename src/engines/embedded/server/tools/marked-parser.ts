@@ -63,6 +63,11 @@ export class MarkedParser implements OutputParser {
     return deltas
   }
 
+  private begin(name: string): Delta {
+    this.content.drop()
+    return this.emitter.begin(name)
+  }
+
   private round(deltas: Delta[]): boolean {
     if (this.state === 'content') return this.readContent(deltas)
     if (this.state === 'before') return this.readBefore()
@@ -80,7 +85,6 @@ export class MarkedParser implements OutputParser {
     this.buffer = this.buffer.slice(end)
     if (at < 0) return false
     this.buffer = this.buffer.slice(open.length)
-    this.content.drop()
     this.state = 'before'
     return true
   }
@@ -102,7 +106,7 @@ export class MarkedParser implements OutputParser {
     const separator = this.marks.separator as string
     const at = this.buffer.indexOf(separator)
     if (at < 0) return false
-    deltas.push(this.emitter.begin(this.buffer.slice(0, at).trim()))
+    deltas.push(this.begin(this.buffer.slice(0, at).trim()))
     this.begun = true
     this.buffer = this.buffer.slice(at + separator.length)
     this.reader = new CallReader([])
@@ -118,7 +122,7 @@ export class MarkedParser implements OutputParser {
     const body = this.buffer.slice(0, at)
     this.buffer = this.buffer.slice(at)
     const call = parseTaggedCall(body, this.parameterTypes)
-    if (call) deltas.push(this.emitter.begin(call.name), ...this.emitter.more(call.arguments))
+    if (call) deltas.push(this.begin(call.name), ...this.emitter.more(call.arguments))
     else deltas.push(...this.content.push(`${this.marks.open}${body}${close}`))
     this.state = 'after'
     return true
@@ -134,7 +138,7 @@ export class MarkedParser implements OutputParser {
       deltas.push(...this.emitter.more(reader.raw.slice(before)))
     } else {
       if (!this.begun && reader.name !== null) {
-        deltas.push(this.emitter.begin(reader.name))
+        deltas.push(this.begin(reader.name))
         this.begun = true
       }
       if (this.begun) deltas.push(...this.emitter.more(reader.takeArguments()))
