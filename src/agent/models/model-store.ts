@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Home } from '../../core/home.ts'
-import type { Log } from '../../core/log.ts'
+import { type Log, silentLog } from '../../core/log.ts'
 import type { ModelInfo } from '../../protocol/model.ts'
 import type { ModelShape } from '../memory-need.ts'
 import { describeModel, type ModelDescription } from './describe-model.ts'
@@ -46,7 +46,7 @@ export interface ModelStore {
 
 export interface ModelStoreOptions {
   home: Home
-  log: Log
+  log?: Log
   /** By default `HF_ENDPOINT` and `HF_TOKEN`. */
   huggingFace?: HuggingFaceAccess
   clock?: Clock
@@ -69,7 +69,8 @@ interface Entry extends StoredModel {
 }
 
 export function createModelStore(options: ModelStoreOptions): ModelStore {
-  const { home, log } = options
+  const { home } = options
+  const log = options.log ?? silentLog
   const clock = options.clock ?? systemClock
   const huggingFace = options.huggingFace ?? huggingFaceFromEnv(process.env)
   const demoPath = options.demoPath === undefined ? shippedDemoPath : options.demoPath

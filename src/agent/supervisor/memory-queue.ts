@@ -25,10 +25,11 @@ export class MemoryQueue {
     }
     if (slot.state !== 'waiting') {
       slot.queuedAt = this.nextInQueue++
-      this.table.enter(slot, 'waiting', 'waiting for memory')
+      this.table.enter(slot, 'waiting')
       this.table.after(slot, this.table.config.memoryWaitMs, () => this.waitedTooLong(slot))
     }
     this.retry()
+    if (slot.state === 'waiting') this.table.showPhase(slot, 'waiting for memory')
   }
 
   /** Starts what fits, first come first served; makes room for the first that does not. */

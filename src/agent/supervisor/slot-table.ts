@@ -39,9 +39,16 @@ export class SlotTable {
   enter(slot: Slot, state: SlotState, phase: string | null = null): void {
     slot.cancelTimer()
     if (state !== 'ready') slot.cancelHealth()
-    slot.progress = phase === null ? null : { phase, percent: null, etaS: null }
+    slot.progress = null
     slot.state = state
-    if (slot.progress) for (const ticket of slot.waiting.keys()) this.effects.progress(ticket, slot.progress)
+    if (phase === null) this.effects.changed()
+    else this.showPhase(slot, phase)
+  }
+
+  /** Tells people, and those who wait, what is going on. */
+  showPhase(slot: Slot, phase: string): void {
+    slot.progress = { phase, percent: null, etaS: null }
+    for (const ticket of slot.waiting.keys()) this.effects.progress(ticket, slot.progress)
     this.effects.changed()
   }
 
