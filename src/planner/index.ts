@@ -1,0 +1,13 @@
+/** The planner: pure, no I/O. What fits, how fast, and whether pooling pays, each with its reasons. */
+export * from './chip-name.ts'
+export * from './engine-name.ts'
+export * from './kv-cache.ts'
+export * from './link-name.ts'
+export * from './model-name.ts'
+export * from './model-spec.ts'
+export * from './quant-mix.ts'
+export * from './speed/decode.ts'
+export * from './speed/pool.ts'
+export * from './speed/prefill.ts'
+export * from './speed/setup.ts'
+export * from './speed/terms.ts'
