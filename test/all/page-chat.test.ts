@@ -81,12 +81,17 @@ describe('the chat', () => {
   })
 
   it('keeps the part of an answer that broke, says why, and tries again', async () => {
+    // The browser throws away what it received but has not handed over when a connection breaks: show it first.
+    const shown = gate()
     t().hub.script = async function* () {
       yield* words(essay.slice(0, 400))()
+      await shown.passed
       yield 'break'
     }
     await t().open()
     await t().ask('Why is decoding bound by memory?')
+    await t().page.getByText('Memory bandwidth sets the pace').waitFor()
+    shown.open()
     await t().reached('failed')
     expect(await t().answer().textContent()).toContain('Memory bandwidth sets the pace')
     expect(await t().answer().getByRole('alert').textContent()).toContain('The connection broke')

@@ -1,6 +1,7 @@
 /** The page's looks: colours, sizes, motion, in a real Chromium against a stub hub over real HTTP. */
 import { describe, expect, it } from 'vitest'
 import { essay } from '../web/essay.ts'
+import { demoNode } from '../web/sample-node.ts'
 import { gate, words } from '../web/stub-hub.ts'
 import { usePage } from '../web/use-page.ts'
 
@@ -52,6 +53,30 @@ describe('the looks', () => {
     await t().page.keyboard.press('Escape')
     await t().row('qwen3-8b').waitFor({ state: 'hidden' })
     expect(await t().page.evaluate('document.activeElement.textContent')).toBe('Models')
+  })
+
+  it('fits the notice of the demonstration model on a small screen', async () => {
+    await t().hub.stop()
+    await t().startHub(demoNode())
+    t().hub.advice =
+      'The best model for this machine is Qwen3 32B: `holon pull hf:Qwen/Qwen3-32B-GGUF/Qwen3-32B-Q8_0.gguf`.'
+    await t().open({ viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true })
+    await t().page.getByText('This is a demonstration model.').waitFor()
+    await t().shot('phone-demo')
+    expect(await t().page.evaluate('document.scrollingElement.scrollWidth - innerWidth')).toBe(0)
+    await t().page.getByRole('button', { name: 'How do I get a real model?' }).click()
+    await t().reached('done')
+    // The answer matters more now: the notice folds itself to one line.
+    expect(await t().page.locator('details').first().getAttribute('open')).toBeNull()
+  })
+
+  it('keeps up with a very long answer', async () => {
+    t().hub.script = words(`${essay}\n\n`.repeat(120))
+    await t().open()
+    await t().ask('Write a book.')
+    await t().reached('done')
+    expect(await t().page.locator('ol article table').count()).toBe(120)
+    expect(await t().page.locator('ol article pre').count()).toBe(120)
   })
 
   it('keeps still for people who want less motion', async () => {

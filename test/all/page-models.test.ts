@@ -54,6 +54,20 @@ describe('the models', () => {
     await t().row('qwen3-8b').getByText('on disk').waitFor()
   })
 
+  it('are watched only while the page is seen', async () => {
+    await t().open()
+    await expect.poll(() => t().hub.watchers).toBe(1)
+    const see = (hidden: boolean) =>
+      t().page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true })
+        document.dispatchEvent(new Event('visibilitychange'))`)
+    await see(true)
+    await expect.poll(() => t().hub.watchers).toBe(0)
+    t().hub.changeModel('qwen3-8b', { state: 'disk' })
+    await see(false)
+    await t().row('qwen3-8b').getByText('on disk').waitFor()
+    expect(t().hub.watchers).toBe(1)
+  })
+
   it('are polled where the hub offers no events', async () => {
     t().hub.offersEvents = false
     await t().open()

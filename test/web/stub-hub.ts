@@ -99,6 +99,11 @@ export class StubHub {
     await closed
   }
 
+  /** Event streams that are open now. */
+  get watchers(): number {
+    return this.#watchers.size
+  }
+
   get node(): NodeState {
     return this.#node
   }
@@ -225,9 +230,6 @@ export class StubHub {
       if (response.destroyed) return
       if (step === 'break') {
         complete = true
-        // What was written before must arrive: a reset may overtake it.
-        await new Promise<void>((resolve) => response.write(': last words\n\n', () => resolve()))
-        await delay(100)
         response.destroy()
         return
       }

@@ -50,7 +50,7 @@ export class PageUnderTest {
     this.page.on('request', (request) => {
       if (!request.url().startsWith(this.hub.url)) this.trouble.push(`asked elsewhere: ${request.url()}`)
     })
-    this.page.setDefaultTimeout(20_000)
+    this.page.setDefaultTimeout(8_000)
     await this.page.goto(this.hub.url)
     await this.page.locator('#model option').first().waitFor({ state: 'attached' })
   }

@@ -11,11 +11,24 @@ const chat = new ChatStore(new ChatHistory(storage), browserEffects)
 const fleet = new FleetWatch(browserEffects)
 
 mount(App, { target: document.getElementById('app')!, props: { chat, fleet, storage } })
-void fleet.run(new AbortController().signal)
+
+/**
+ * Only a page that is seen watches the fleet: a browser grants one server six connections over all tabs, and tabs
+ * left open in the background would take them all and leave a new one waiting for ever.
+ */
+let watching: AbortController | null = null
+function watchWhileSeen(): void {
+  if (document.hidden) {
+    watching?.abort()
+    watching = null
+  } else if (watching === null) {
+    watching = new AbortController()
+    void fleet.run(watching.signal)
+  }
+}
+watchWhileSeen()
+document.addEventListener('visibilitychange', watchWhileSeen)
 
 addEventListener('pagehide', () => chat.flush())
 addEventListener('storage', () => chat.refreshList())
 addEventListener('online', () => fleet.hurry())
-document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) fleet.hurry()
-})

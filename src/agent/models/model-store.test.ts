@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { systemClock } from '../../core/clock.ts'
 import { homeAt } from '../../core/home.ts'
+import { silentLog } from '../../core/log.ts'
 import { writeGguf } from '../../formats/gguf/write-gguf.ts'
 import { modelInfo } from '../../protocol/model.ts'
 import { FaultyFileServer } from './faulty-file-server.ts'
@@ -27,7 +27,7 @@ const open = (): ModelStore =>
   createModelStore({
     home: homeAt(join(folder, 'home')),
     huggingFace: { endpoint: server.origin, stallMs: 1000 },
-    clock: systemClock,
+    log: silentLog,
     folders: [join(folder, 'extra')],
     demoPath: join(folder, 'demo', 'holon-demo.gguf'),
   })

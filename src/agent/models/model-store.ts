@@ -6,16 +6,17 @@
 import { access, rm, rmdir } from 'node:fs/promises'
 import { delimiter, dirname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Clock } from '../../core/clock.ts'
+import { type Clock, systemClock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Home } from '../../core/home.ts'
+import type { Log } from '../../core/log.ts'
 import type { ModelInfo } from '../../protocol/model.ts'
 import type { ModelShape } from '../memory-need.ts'
 import { describeModel, type ModelDescription } from './describe-model.ts'
 import type { HuggingFaceAccess } from './hugging-face.ts'
 import { assignIds, readIds, writeIds } from './model-ids.ts'
 import { originPath, readOrigin } from './model-origin.ts'
-import { type PullOptions, type PullResult, pullModel } from './pull-model.ts'
+import { huggingFaceFromEnv, type PullOptions, type PullResult, pullModel } from './pull-model.ts'
 import { type FoundModel, placeInRoot, scanModels } from './scan-models.ts'
 
 export const demoModelId = 'holon-demo'
@@ -45,8 +46,10 @@ export interface ModelStore {
 
 export interface ModelStoreOptions {
   home: Home
-  huggingFace: HuggingFaceAccess
-  clock: Clock
+  log: Log
+  /** By default `HF_ENDPOINT` and `HF_TOKEN`. */
+  huggingFace?: HuggingFaceAccess
+  clock?: Clock
   /** Further folders to look in; they are read, never written (see `modelFoldersFromEnv`). */
   folders?: readonly string[]
   /** Null for none. */
@@ -66,7 +69,9 @@ interface Entry extends StoredModel {
 }
 
 export function createModelStore(options: ModelStoreOptions): ModelStore {
-  const { home, huggingFace, clock } = options
+  const { home, log } = options
+  const clock = options.clock ?? systemClock
+  const huggingFace = options.huggingFace ?? huggingFaceFromEnv(process.env)
   const demoPath = options.demoPath === undefined ? shippedDemoPath : options.demoPath
   const cache = new Map<string, { fingerprint: string; description: ModelDescription }>()
   let scanning: Promise<Entry[]> | null = null
@@ -104,8 +109,12 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
     const known = await readIds(home.models)
     const ids = assignIds(nameable, known, new Set([demoModelId]))
     const news = [...ids].filter(([path, id]) => known.get(path) !== id)
-    // A disk that cannot be written only means that names are worked out anew next time.
-    if (news.length > 0) await writeIds(home.models, merged(known, ids)).catch(() => undefined)
+    if (news.length > 0) {
+      // A disk that cannot be written only means that names are worked out anew next time.
+      await writeIds(home.models, merged(known, ids)).catch((thrown) =>
+        log.warn({ thrown }, 'the names of the models could not be kept'),
+      )
+    }
     return ids
   }
 

@@ -21,6 +21,8 @@ export interface Slot {
   /** The start that is under way or running; null when there is no process. */
   attempt: number | null
   running: Running | null
+  /** The engine that is being tried or running. */
+  engine: string | null
   leases: Set<number>
   /** Callers that wait for it to be ready. */
   waiting: Map<number, 'acquire' | 'load'>
@@ -54,6 +56,7 @@ export function newSlot(facts: ModelFacts): Slot {
     plan: null,
     attempt: null,
     running: null,
+    engine: null,
     leases: new Set(),
     waiting: new Map(),
     unloads: new Set(),

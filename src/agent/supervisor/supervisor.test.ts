@@ -77,7 +77,7 @@ describe('one load for all who ask', () => {
 
   it('passes progress to all who wait, and the latest to who comes later', () => {
     supervisor.onAcquire(1, model('a'))
-    supervisor.onProgress(1, { phase: 'reading weights', percent: 40, etaS: 3 })
+    supervisor.onProgress(1, 'fake', { phase: 'reading weights', percent: 40, etaS: 3 })
     supervisor.onAcquire(2, model('a'))
     expect(acts).toContain('progress 1 reading weights')
     expect(acts).toContain('progress 2 reading weights')

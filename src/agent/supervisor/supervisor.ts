@@ -139,9 +139,11 @@ export class Supervisor {
     }
   }
 
-  onProgress(attempt: number, progress: LoadProgress): void {
+  /** `engine` is the one that is being tried. */
+  onProgress(attempt: number, engine: string, progress: LoadProgress): void {
     const slot = this.table.ofAttempt(attempt)
     if (slot?.state !== 'starting') return
+    slot.engine = engine
     slot.progress = progress
     for (const ticket of slot.waiting.keys()) this.table.effects.progress(ticket, progress)
     this.table.effects.changed()
@@ -151,6 +153,7 @@ export class Supervisor {
     const slot = this.table.ofAttempt(attempt)
     if (!slot) return
     slot.running = running
+    slot.engine = running.engine
     if (slot.state !== 'starting') {
       // Given up meanwhile; the engine came up all the same.
       this.table.effects.stop(attempt)
@@ -223,6 +226,7 @@ export class Supervisor {
     slot.attempt = this.nextAttempt++
     slot.hung = null
     slot.running = null
+    slot.engine = slot.plan?.engine ?? null
     this.table.enter(slot, 'starting', 'starting')
     this.table.effects.start(slot.attempt, slot.facts.id, slot.plan!)
   }

@@ -53,12 +53,12 @@ export class FleetWatch {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Tries again at once when the hub is away: the person came back to the page. */
+  /** Tries again at once when the hub is away: the network came back. */
   hurry(): void {
     this.#hurry?.()
   }
 
-  /** Watches until aborted. */
+  /** Watches until aborted; may be run again after that. */
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0
     while (!signal.aborted) {
