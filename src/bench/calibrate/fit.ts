@@ -19,6 +19,8 @@ export interface Priors {
   base: Readonly<Record<string, { mean: number; sd: number }>>
   /** Standard deviation of an effect by the part of its key before the colon or slash. */
   sd: (term: string, key: string) => number
+  /** Logarithm an effect is drawn to before data; 0 where nothing says otherwise. */
+  mean?: (term: string, key: string) => number
   /** Scale of an ordinary error, log. */
   noise: number
 }
@@ -37,7 +39,7 @@ export function fitEffects(observations: readonly Observation[], priors: Priors,
     if (known !== undefined) return known
     const prior = priors.base[term] ?? { mean: 0, sd: 1 }
     const sd = key === null ? prior.sd : priors.sd(term, key)
-    names.push({ term, key, mean: key === null ? prior.mean : 0, precision: 1 / (sd * sd) })
+    names.push({ term, key, mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0), precision: 1 / (sd * sd) })
     index.set(name, names.length - 1)
     return names.length - 1
   }

@@ -102,6 +102,11 @@ export function readRow(record: CsvRecord): RowOutcome {
   if (missing !== undefined && !onlyMemory) return skip(`the chip "${missing}" is not known`)
   const hardware = known.filter((entry) => entry !== null)
   const fallback = parseHardware('m4-max-40c')!
+  if (engine.family === 'distributed-llama')
+    hardware.forEach((entry, i) => {
+      // It runs on processors only; what stands beside a graphics card is an ordinary desktop.
+      if (entry.chip.tier === 'discrete') hardware[i] = parseHardware('ddr4-2666-dual')!
+    })
   const first = hardware[0] ?? fallback
   const members = Array.from({ length: Math.max(nodes, 1) }, (_, i) => {
     const gb = number(memoryText[i] ?? memoryText[0])
@@ -134,7 +139,7 @@ export function readRow(record: CsvRecord): RowOutcome {
     flash,
     year,
     kvBits: /KV q8_0/i.test(record.quant ?? '') ? 8.5 : /KV q4_0/i.test(record.quant ?? '') ? 4.5 : 16,
-    ubatch: ubStated ? Number(ubStated[1]) : backendEngine.family === 'llama.cpp' ? 512 : 2048,
+    ubatch: ubStated ? Number(ubStated[1]) : microBatch(backendEngine.family, prompt, notes),
     draft: draftOf(record, backendEngine.family === 'mlx'),
   }
   const row: Row = {
@@ -147,6 +152,12 @@ export function readRow(record: CsvRecord): RowOutcome {
     setup,
   }
   return { row }
+}
+
+/** llama.cpp's default is 512; its own published pp2048 and batched runs raise it to 2048, as do long-depth sweeps. */
+function microBatch(engine: string, prompt: number | null, notes: string): number {
+  if (engine !== 'llama.cpp') return 2048
+  return prompt === 2048 || /batched-bench/.test(notes) ? 2048 : 512
 }
 
 /** Speculation: stated, or shipped with the model (Ollama's MLX builds of Gemma 4 carry an assistant). */
