@@ -25,11 +25,6 @@ export interface Priors {
   noise: number
 }
 
-interface Indexed {
-  ids: Int32Array
-  bases: number[]
-}
-
 export function fitEffects(observations: readonly Observation[], priors: Priors, rounds = 40, start: Effects | null = null): Effects {
   const names: { term: string; key: string | null; mean: number; precision: number }[] = []
   const index = new Map<string, number>()
@@ -48,9 +43,8 @@ export function fitEffects(observations: readonly Observation[], priors: Priors,
     weight: observation.weight,
     terms: observation.terms
       .filter((term) => term.seconds > 0)
-      .map((term): { seconds: number } & Indexed => ({
+      .map((term) => ({
         seconds: term.seconds,
-        bases: [],
         ids: Int32Array.from([idOf(term.name, null), ...term.keys.map((key) => idOf(term.name, key))]),
       })),
   }))

@@ -30,7 +30,9 @@ export interface Row {
   nodes: number
   measured: Measured
   /** What the memory figure covers: the device, or the whole process with its host buffers. */
-  memoryKind: 'device' | 'process' | 'per-node' | 'kv-only'
+  memoryKind: 'device' | 'process' | 'weights' | 'kv'
+  /** False when a memory figure cannot be compared because nobody said for which context it was. */
+  contextStated: boolean
   setup: Setup
 }
 
@@ -58,11 +60,12 @@ function depths(engine: string, context: number | null, prompt: number | null): 
   return { depth: context, promptStart: 0 }
 }
 
-function memoryKind(record: CsvRecord): Row['memoryKind'] {
+function memoryKind(record: CsvRecord, engine: string): Row['memoryKind'] {
   const notes = record.notes ?? ''
-  if (/^KV only/i.test(notes)) return 'kv-only'
-  if (/per node|per-node/i.test(notes)) return 'per-node'
-  if (/\bRSS\b/.test(notes)) return 'process'
+  if (/^KV only/i.test(notes)) return 'kv'
+  // Ollama's newer runners grow the cache as needed and print the weights; the model's generation tells the runner's.
+  if (/^ollama/i.test(engine) && /qwen3\.[5-9]|gemma-?4|mlx|nvfp4/i.test(`${record.model}`)) return 'weights'
+  if (/\bRSS\b|resident/i.test(notes)) return 'process'
   return 'device'
 }
 
@@ -80,13 +83,14 @@ export function readRow(record: CsvRecord): RowOutcome {
   const totalB = number(record.params_total_b)
   const resolved = resolveModel(record.model ?? '', totalB, number(record.params_active_b))
   if (!resolved) return skip(`the model "${record.model}" tells neither family nor size`)
-  const quantText = record.quant || quantInName(record.model ?? '', engine.family === 'mlx')
-  const mlx = engine.family === 'mlx' || /mlx/i.test(`${record.model} ${quantText}`)
+  const stated = /^default|^MLX default/i.test(record.quant ?? '') ? '' : record.quant
+  const quantText = stated || quantInName(record.model ?? '', engine.family === 'mlx')
+  const mlx = engine.family === 'mlx' || /mlx/i.test(`${record.model} ${record.quant}`)
   const fileGb = number(record.file_size_gb)
   const quant =
     parseQuant(quantText, mlx) ??
     (resolved.spec.nativeExpertBpw !== null ? parseQuant('MXFP4') : null) ??
-    (/default/i.test(quantText) || (quantText === '' && (mlx || /ollama/i.test(record.engine ?? '')))
+    (quantText === '' && (mlx || /ollama/i.test(record.engine ?? ''))
       ? parseQuant(mlx ? '4bit' : 'Q4_K_M', mlx)
       : null)
   if (!quant)
@@ -148,7 +152,8 @@ export function readRow(record: CsvRecord): RowOutcome {
     engine: record.engine || 'not stated',
     nodes,
     measured,
-    memoryKind: memoryKind(record),
+    memoryKind: memoryKind(record, record.engine ?? ''),
+    contextStated: context !== null,
     setup,
   }
   return { row }
