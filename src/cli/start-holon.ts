@@ -21,6 +21,8 @@ import { version } from './version.ts'
 export interface Holon {
   readonly url: string
   readonly version: string
+  /** What to do next, when there is something to do. */
+  advice(): string | null
   /** Loads the first model with progress, so that the first question finds it ready. A failure is told, not thrown. */
   warmUp(): Promise<void>
   /** Ends the hub, every engine and the store, and gives the home back. Bounded in time. */
@@ -81,7 +83,13 @@ export async function startHolon(
     opened.push(() => hub.close())
     const { url } = await hub.listen()
     lock.publish(url)
-    return { url, version, close, warmUp: () => warmUp(agent, config.model, printer, signal) }
+    return {
+      url,
+      version,
+      close,
+      advice: () => adviceFor(agent.state()),
+      warmUp: () => warmUp(agent, config.model, printer, signal),
+    }
   } catch (error) {
     await close()
     throw error

@@ -23,7 +23,7 @@ export interface Engine {
   /** Null when the name does not say; the chip decides then. */
   backend: Backend | null
   rpc: boolean
-  /** Finer build of a backend that is known to matter: `rocwmma`, `amdvlk`, `radv`. */
+  /** Finer build of a backend that is known to matter: `rocwmma`, `amdvlk`, `radv`, `hip`. */
   flavour: string | null
 }
 
@@ -57,7 +57,7 @@ export function parseEngine(name: string): Engine {
     wrapper,
     backend,
     rpc: /\brpc\b/.test(lower),
-    flavour: ['rocwmma', 'amdvlk', 'radv'].find((flavour) => lower.includes(flavour)) ?? null,
+    flavour: ['rocwmma', 'amdvlk', 'radv', 'hip'].find((flavour) => lower.includes(flavour)) ?? null,
   }
 }
 

@@ -9,6 +9,7 @@ import { type ChipFact, matchChip } from './chip-id.ts'
 import { readDarwin } from './darwin.ts'
 import { readDisk } from './disk.ts'
 import { findEngines } from './engines-found/index.ts'
+import { usableWith } from './gpu-use.ts'
 import { readLastLevelCache, readLinux } from './linux.ts'
 import { runCommand } from './run-command.ts'
 import type { SystemFacts } from './system-facts.ts'
@@ -54,6 +55,8 @@ export async function profileMachine(options: ProfileOptions): Promise<MachinePr
     ...{ hostname: hostname(), chip, totalBytes },
     logicalCores: system.cpuCores.logical,
   }
+  const engines = withoutDoubles(started, found)
+  const usable = usableWith(system, engines)
   return {
     hostname: hostname(),
     os: system.os,
@@ -66,15 +69,15 @@ export async function profileMachine(options: ProfileOptions): Promise<MachinePr
       totalBytes,
       availableBytes,
       usedByOthersBytes: Math.max(0, totalBytes - availableBytes - own),
-      usableBytes: system.usable.bytes,
-      usableHow: system.usable.how,
+      usableBytes: usable.bytes,
+      usableHow: usable.how,
     },
     disk,
     bandwidth: options.measure
       ? await measureAndKeep(options.home, identity, system)
       : await cachedBandwidth(options.home, identity),
     ...(system.thunderbolt ? { thunderbolt: system.thunderbolt } : {}),
-    engines: withoutDoubles(started, found),
+    engines,
   }
 }
 

@@ -55,6 +55,8 @@ export const engineFound = z.object({
   hint: z.string().nullable(),
   /** What it computes on here, best first ("cpu", "metal", "cuda", "rocm", "vulkan"); absent when not known. */
   devices: z.array(z.string()).optional(),
+  /** Not here yet, but Holon fetches it by itself when the first model is loaded. */
+  onFirstUse: z.boolean().optional(),
 })
 export type EngineFound = z.infer<typeof engineFound>
 

@@ -19,13 +19,10 @@ export interface Priors {
   base: Readonly<Record<string, { mean: number; sd: number }>>
   /** Standard deviation of an effect by the part of its key before the colon or slash. */
   sd: (term: string, key: string) => number
+  /** Logarithm an effect is drawn to before data; 0 where nothing says otherwise. */
+  mean?: (term: string, key: string) => number
   /** Scale of an ordinary error, log. */
   noise: number
-}
-
-interface Indexed {
-  ids: Int32Array
-  bases: number[]
 }
 
 export function fitEffects(observations: readonly Observation[], priors: Priors, rounds = 40, start: Effects | null = null): Effects {
@@ -37,7 +34,7 @@ export function fitEffects(observations: readonly Observation[], priors: Priors,
     if (known !== undefined) return known
     const prior = priors.base[term] ?? { mean: 0, sd: 1 }
     const sd = key === null ? prior.sd : priors.sd(term, key)
-    names.push({ term, key, mean: key === null ? prior.mean : 0, precision: 1 / (sd * sd) })
+    names.push({ term, key, mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0), precision: 1 / (sd * sd) })
     index.set(name, names.length - 1)
     return names.length - 1
   }
@@ -46,9 +43,8 @@ export function fitEffects(observations: readonly Observation[], priors: Priors,
     weight: observation.weight,
     terms: observation.terms
       .filter((term) => term.seconds > 0)
-      .map((term): { seconds: number } & Indexed => ({
+      .map((term) => ({
         seconds: term.seconds,
-        bases: [],
         ids: Int32Array.from([idOf(term.name, null), ...term.keys.map((key) => idOf(term.name, key))]),
       })),
   }))

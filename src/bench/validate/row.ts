@@ -30,7 +30,9 @@ export interface Row {
   nodes: number
   measured: Measured
   /** What the memory figure covers: the device, or the whole process with its host buffers. */
-  memoryKind: 'device' | 'process' | 'per-node' | 'kv-only'
+  memoryKind: 'device' | 'process' | 'weights' | 'kv'
+  /** False when a memory figure cannot be compared because nobody said for which context it was. */
+  contextStated: boolean
   setup: Setup
 }
 
@@ -58,11 +60,12 @@ function depths(engine: string, context: number | null, prompt: number | null): 
   return { depth: context, promptStart: 0 }
 }
 
-function memoryKind(record: CsvRecord): Row['memoryKind'] {
+function memoryKind(record: CsvRecord, engine: string): Row['memoryKind'] {
   const notes = record.notes ?? ''
-  if (/^KV only/i.test(notes)) return 'kv-only'
-  if (/per node|per-node/i.test(notes)) return 'per-node'
-  if (/\bRSS\b/.test(notes)) return 'process'
+  if (/^KV only/i.test(notes)) return 'kv'
+  // Ollama's newer runners grow the cache as needed and print the weights; the model's generation tells the runner's.
+  if (/^ollama/i.test(engine) && /qwen3\.[5-9]|gemma-?4|mlx|nvfp4/i.test(`${record.model}`)) return 'weights'
+  if (/\bRSS\b|resident/i.test(notes)) return 'process'
   return 'device'
 }
 
@@ -80,13 +83,14 @@ export function readRow(record: CsvRecord): RowOutcome {
   const totalB = number(record.params_total_b)
   const resolved = resolveModel(record.model ?? '', totalB, number(record.params_active_b))
   if (!resolved) return skip(`the model "${record.model}" tells neither family nor size`)
-  const quantText = record.quant || quantInName(record.model ?? '', engine.family === 'mlx')
-  const mlx = engine.family === 'mlx' || /mlx/i.test(`${record.model} ${quantText}`)
+  const stated = /^default|^MLX default/i.test(record.quant ?? '') ? '' : record.quant
+  const quantText = stated || quantInName(record.model ?? '', engine.family === 'mlx')
+  const mlx = engine.family === 'mlx' || /mlx/i.test(`${record.model} ${record.quant}`)
   const fileGb = number(record.file_size_gb)
   const quant =
     parseQuant(quantText, mlx) ??
     (resolved.spec.nativeExpertBpw !== null ? parseQuant('MXFP4') : null) ??
-    (/default/i.test(quantText) || (quantText === '' && (mlx || /ollama/i.test(record.engine ?? '')))
+    (quantText === '' && (mlx || /ollama/i.test(record.engine ?? ''))
       ? parseQuant(mlx ? '4bit' : 'Q4_K_M', mlx)
       : null)
   if (!quant)
@@ -102,6 +106,11 @@ export function readRow(record: CsvRecord): RowOutcome {
   if (missing !== undefined && !onlyMemory) return skip(`the chip "${missing}" is not known`)
   const hardware = known.filter((entry) => entry !== null)
   const fallback = parseHardware('m4-max-40c')!
+  if (engine.family === 'distributed-llama')
+    hardware.forEach((entry, i) => {
+      // It runs on processors only; what stands beside a graphics card is an ordinary desktop.
+      if (entry.chip.tier === 'discrete') hardware[i] = parseHardware('ddr4-2666-dual')!
+    })
   const first = hardware[0] ?? fallback
   const members = Array.from({ length: Math.max(nodes, 1) }, (_, i) => {
     const gb = number(memoryText[i] ?? memoryText[0])
@@ -134,7 +143,7 @@ export function readRow(record: CsvRecord): RowOutcome {
     flash,
     year,
     kvBits: /KV q8_0/i.test(record.quant ?? '') ? 8.5 : /KV q4_0/i.test(record.quant ?? '') ? 4.5 : 16,
-    ubatch: ubStated ? Number(ubStated[1]) : backendEngine.family === 'llama.cpp' ? 512 : 2048,
+    ubatch: ubStated ? Number(ubStated[1]) : microBatch(backendEngine.family, prompt, notes),
     draft: draftOf(record, backendEngine.family === 'mlx'),
   }
   const row: Row = {
@@ -143,10 +152,17 @@ export function readRow(record: CsvRecord): RowOutcome {
     engine: record.engine || 'not stated',
     nodes,
     measured,
-    memoryKind: memoryKind(record),
+    memoryKind: memoryKind(record, record.engine ?? ''),
+    contextStated: context !== null,
     setup,
   }
   return { row }
+}
+
+/** llama.cpp's default is 512; its own published pp2048 and batched runs raise it to 2048, as do long-depth sweeps. */
+function microBatch(engine: string, prompt: number | null, notes: string): number {
+  if (engine !== 'llama.cpp') return 2048
+  return prompt === 2048 || /batched-bench/.test(notes) ? 2048 : 512
 }
 
 /** Speculation: stated, or shipped with the model (Ollama's MLX builds of Gemma 4 carry an assistant). */

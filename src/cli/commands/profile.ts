@@ -101,15 +101,26 @@ function printEngines(printer: Printer, engines: MachineProfile['engines']): voi
     return
   }
   printer.table(
-    ['engine', 'state', 'version', 'where', 'models'],
+    ['engine', 'state', 'version', 'where', 'computes on', 'models'],
     engines.map((engine) => [
       engine.id,
-      engine.available ? (engine.url ? 'running' : 'ready') : (engine.whyNot ?? 'not here'),
+      stateText(engine),
       engine.version ?? '–',
       engine.url ?? engine.path ?? '–',
+      engine.devices?.join(', ') ?? '–',
       modelsText(engine.models),
     ]),
   )
+  for (const engine of engines) {
+    if (engine.available || engine.onFirstUse) continue
+    printer.line(printer.faint([`${engine.id}:`, engine.whyNot, engine.hint].filter(Boolean).join(' ')))
+  }
+}
+
+function stateText(engine: MachineProfile['engines'][number]): string {
+  if (engine.available) return engine.url ? 'running' : 'ready'
+  if (engine.onFirstUse) return 'comes with the first model'
+  return engine.path ? 'installed' : 'not usable'
 }
 
 function modelsText(models: readonly string[]): string {

@@ -42,6 +42,8 @@ async function serve(cli: Cli, config: ReturnType<Cli['config']>, options: UpOpt
     printer.line(`  OpenAI base URL  ${holon.url}/v1`)
     if (options.open && printer.interactive && !cli.env.CI) openBrowser(holon.url)
     await holon.warmUp()
+    const advice = holon.advice()
+    if (advice) printer.line(`\n${advice}\n`)
     printer.line(printer.faint('Ctrl-C stops it.'))
     const reason = await stopping.asked
     printer.note(`\n${reason}: stopping.`)

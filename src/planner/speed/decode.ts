@@ -101,7 +101,7 @@ export function memberDecodeTerms(setup: Setup, member: Member, layerShare: numb
     {
       name: 'unpack',
       seconds: (2 * paramsMultiplied(setup) * cut) / flops,
-      keys: [`vendor:${vendor}`, `family:${family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, ...eras, ...eras.map((age) => `quant:${quant.class}/${age}`)],
+      keys: [`vendor:${vendor}`, `family:${family}`, `engine:${setup.engine.family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, ...eras, ...eras.map((age) => `quant:${quant.class}/${age}`)],
       counted: 'operations to unpack and multiply the weights over the nominal rate',
     },
     {

@@ -28,13 +28,30 @@ export function defaultShares(members: readonly Member[]): number[] {
   return speeds.map((speed) => speed / sum)
 }
 
+/**
+ * The members that work on a request. prima.cpp leaves out devices that only slow it down: the fewest fast ones
+ * whose own memory holds the weights, all of them when none do.
+ */
+export function workingMembers(setup: Setup): readonly Member[] {
+  if (setup.engine.family !== 'prima.cpp') return setup.members
+  const fast = [...setup.members].sort((a, b) => nominalBandwidth(b) - nominalBandwidth(a))
+  let room = 0
+  for (let i = 0; i < fast.length; i++) {
+    const { chip } = fast[i]!.hardware
+    if (chip.tier !== 'discrete') break
+    room += Math.max(...(chip.memory_options_gb ?? [0])) * 2 ** 30 * 0.95
+    if (room >= setup.weights.total) return fast.slice(0, i + 1)
+  }
+  return setup.members
+}
+
 function slowest(members: readonly Member[]): Member {
   return members.reduce((a, b) => (nominalBandwidth(b) < nominalBandwidth(a) ? b : a))
 }
 
 /** Messages of one decode step on the wire: hops of a pipeline or all-reduces of a tensor split. */
 function decodeWireTerms(setup: Setup): Term[] {
-  const n = setup.members.length
+  const n = workingMembers(setup).length
   const { link, model } = setup
   if (n < 2 || !link) return []
   const keys = linkKeys(setup)
@@ -57,7 +74,7 @@ function decodeWireTerms(setup: Setup): Term[] {
 }
 
 function prefillWireTerms(setup: Setup): Term[] {
-  const n = setup.members.length
+  const n = workingMembers(setup).length
   const { link, model } = setup
   if (n < 2 || !link) return []
   const keys = linkKeys(setup)
@@ -85,7 +102,7 @@ function merged(terms: Term[]): Term[] {
 
 /** Terms of one decode step (all sequences of the batch advance by one token). @param shares layers per member, summing to 1 */
 export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
-  const { members } = setup
+  const members = workingMembers(setup)
   const head = members[0] as Member
   if (setup.strategy === 'tensor' && members.length > 1) {
     const worst = slowest(members)
@@ -98,7 +115,7 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
 
 /** Terms of the prefill of the whole prompt. */
 export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
-  const { members } = setup
+  const members = workingMembers(setup)
   if (setup.strategy === 'tensor' && members.length > 1) {
     return [...memberPrefillTerms(setup, slowest(members), 1, members.length), ...prefillWireTerms(setup)]
   }

@@ -11,12 +11,20 @@ import type { Term } from './terms.ts'
 
 const UNIT_LAYER_S = 100e-6
 
-/** Weights a prompt token is multiplied with: the head only serves the last one. */
-function paramsPerPromptToken(setup: Setup): number {
+/** Rows of a matrix tile: an expert that gets fewer tokens of the chunk still costs a whole tile. */
+const TILE_TOKENS = 32
+
+/** Weights every prompt token is multiplied with: no experts, and the head only serves the last token. */
+function denseParams(setup: Setup): number {
   const { model } = setup
   const routed = model.moe?.routedParams ?? 0
-  const chosen = model.moe ? (routed * model.moe.topK) / model.moe.experts : 0
-  return Math.max(1, model.paramsTotal - model.lookupParams - model.headParams - routed + chosen)
+  return Math.max(1, model.paramsTotal - model.lookupParams - model.headParams - routed)
+}
+
+/** Weights of the chosen experts, per token. */
+function expertParams(setup: Setup): number {
+  const { moe } = setup.model
+  return moe ? (moe.routedParams * moe.topK) / moe.experts : 0
 }
 
 /** (query, cached) pairs of a prompt of `n` tokens that starts at `start`; `window` 0 means no limit. */
@@ -44,14 +52,36 @@ export function memberPrefillTerms(setup: Setup, member: Member, layerShare: num
   const attention = model.kv.fullFlopsPerPair * pairs + (model.kv.window > 0 ? model.kv.windowFlopsPerPair * windowPairs : 0)
   const experts = model.moe ? weights.experts * expertShareTouched(model.moe, chunk) : 0
   const flash = setup.engine.family !== 'llama.cpp' ? 'flash:own' : (setup.flash ?? (setup.year === null || setup.year >= 2025.6)) ? 'flash:on' : 'flash:off'
+  const moe = model.moe
+  const tokensPerExpert = moe ? Math.max(1, (chunk * moe.topK) / moe.experts) : 1
+  const perFlop = ((2 * n * cut) / flops) * overlapOfGpus(member, setup, chunks)
   const gpuOverlap = overlapOfGpus(member, setup, chunks)
   const family = member.hardware.chip.family
+  const compute = [
+    ...common.filter((key) => key !== 'moe'),
+    `quant:${quant.class}`,
+    `quant:${quant.class}/${vendor}`,
+    `quant:${quant.class}/${family}`,
+    ...gpuKeys(member, setup),
+  ]
   return [
     {
       name: 'prefill.compute',
-      seconds: ((2 * paramsPerPromptToken(setup) * n * cut) / flops) * gpuOverlap,
-      keys: [...common, `quant:${quant.class}`, `quant:${quant.class}/${vendor}`, `quant:${quant.class}/${family}`, `moe/${model.moe ? setup.backend : 'no'}`, `chunk:${Math.round(Math.log2(chunk))}/${vendor}`],
+      seconds: denseParams(setup) * perFlop,
+      keys: compute,
       counted: 'operations of the prompt over the nominal rate',
+    },
+    {
+      name: 'prefill.experts',
+      seconds: expertParams(setup) * perFlop,
+      keys: compute,
+      counted: 'operations of the chosen experts over the nominal rate',
+    },
+    {
+      name: 'prefill.tiles',
+      seconds: expertParams(setup) * perFlop * (TILE_TOKENS / tokensPerExpert),
+      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, `family:${family}`],
+      counted: 'tiles of experts that few tokens of the chunk chose',
     },
     {
       name: 'prefill.attention',
@@ -72,6 +102,14 @@ export function memberPrefillTerms(setup: Setup, member: Member, layerShare: num
       counted: 'layers and chunks at 0.1 ms each',
     },
   ]
+}
+
+/** How well cards of one host overlap depends on the quant and on how many layers there are to hand on. */
+function gpuKeys(member: Member, setup: Setup): string[] {
+  const { count } = member.hardware
+  if (count <= 1) return []
+  const deep = setup.model.layers > 48 ? 'deep' : 'shallow'
+  return [`gpus:${count}`, `gpus:${setup.quant.class}/${deep}`]
 }
 
 /** GPUs of one host that hold layers in turn work on different chunks at once: (chunks + G - 1) / (chunks x G). */

@@ -42,13 +42,35 @@ describe('engines', () => {
 
   it('fail when none is, with the reason and the hint of one that could be', () => {
     const engines = [
-      engine('embedded', { available: false, whyNot: 'the pack is not here', hint: 'Install it.' }),
+      engine('embedded', { available: false, whyNot: 'There is no pack.', hint: 'Install it.' }),
     ]
     expect(find('engines', { engines })).toMatchObject({
       ...{ status: 'fail', hint: 'Install it.' },
-      detail: 'no engine can run a model here; embedded: the pack is not here',
+      detail: 'No engine can run a model here. embedded: There is no pack.',
     })
     expect(find('engines', { engines: [] })).toMatchObject({ status: 'fail' })
+  })
+})
+
+describe('an engine that comes by itself', () => {
+  const coming = engine('embedded', {
+    available: false,
+    onFirstUse: true,
+    devices: ['cpu'],
+    hint: 'It comes.',
+  })
+
+  it('is enough on a fresh machine', () => {
+    const check = find('engines', { engines: [coming] })
+    expect(check).toMatchObject({ status: 'ok' })
+    expect(check?.detail).toContain('embedded is fetched when the first model is loaded')
+  })
+
+  it('is asked beforehand whether it will use the GPU', () => {
+    const rtx = gpu('NVIDIA GeForce RTX 4090', 'nvidia')
+    expect(find('gpu', { gpus: [rtx], engines: [coming] })).toMatchObject({ status: 'warn' })
+    const cuda = { ...coming, devices: ['cuda', 'cpu'] }
+    expect(find('gpu', { gpus: [rtx], engines: [cuda] })).toMatchObject({ status: 'ok' })
   })
 })
 

@@ -1,5 +1,6 @@
 /** Can anything run a model here, and as fast as this machine could? Pure: all is in the profile already. */
 import type { EngineFound, Gpu, MachineProfile } from '../../protocol/machine.ts'
+import { computesOn, usableEngines } from '../gpu-use.ts'
 import { type Check, checkCalled } from './check.ts'
 
 /** Instruction sets an engine does not start without, on x64. From their makers' requirements. */
@@ -24,10 +25,12 @@ function checkAvailable(engines: readonly EngineFound[]): Check {
   const { ok, fail } = checkCalled('engines', 'Engines')
   const ready = engines.filter((engine) => engine.available)
   if (ready.length > 0) return ok(ready.map(nameOf).join(', '))
-  const seen = engines.map((engine) => `${engine.id}: ${engine.whyNot ?? 'not available'}`)
+  const coming = engines.find((engine) => engine.onFirstUse)
+  if (coming) return ok(`none yet; ${coming.id} is fetched when the first model is loaded`)
+  const seen = engines.map((engine) => `${engine.id}: ${engine.whyNot ?? 'Not available.'}`)
   const hint = engines.find((engine) => engine.hint !== null)?.hint
   return fail(
-    ['no engine can run a model here', ...seen].join('; '),
+    ['No engine can run a model here.', ...seen].join(' '),
     hint ?? 'Run `holon engines install embedded`.',
   )
 }
@@ -63,35 +66,27 @@ function checkGpuDriver(gpus: readonly Gpu[]): Check | null {
   )
 }
 
-const devicesOf: Partial<Record<Gpu['vendor'], { devices: string[]; hint: string }>> = {
-  apple: {
-    devices: ['metal'],
-    hint: 'Install llama.cpp with Metal: `holon engines install llama.cpp`.',
-  },
-  nvidia: {
-    devices: ['cuda', 'vulkan'],
-    hint: 'Install a CUDA or Vulkan build of llama.cpp and put its llama-server into PATH.',
-  },
-  amd: {
-    devices: ['rocm', 'vulkan'],
-    hint: 'Install a ROCm or Vulkan build of llama.cpp and put its llama-server into PATH.',
-  },
+const gpuHints: Partial<Record<Gpu['vendor'], string>> = {
+  apple: 'Install llama.cpp with Metal: `holon engines install llama.cpp`.',
+  nvidia: 'Install the CUDA runtime, or a CUDA or Vulkan build of llama.cpp with its llama-server in PATH.',
+  amd: 'Install Vulkan, or a ROCm or Vulkan build of llama.cpp with its llama-server in PATH.',
 }
 
 /** A GPU that no engine uses is the costliest mistake there is. Only said when every ready engine tells its devices. */
 function checkGpuUse({ gpus, engines }: MachineProfile): Check | null {
-  const gpu = gpus.find((candidate) => devicesOf[candidate.vendor] && (candidate.memoryBytes ?? 0) > 3e9)
-  const wanted = gpu && devicesOf[gpu.vendor]
-  const ready = engines.filter((engine) => engine.available)
-  if (!gpu || !wanted || ready.length === 0) return null
+  const gpu = gpus.find((candidate) => gpuHints[candidate.vendor] && (candidate.memoryBytes ?? 0) > 3e9)
+  const hint = gpu && gpuHints[gpu.vendor]
+  const ready = usableEngines(engines)
+  if (!gpu || !hint || ready.length === 0) return null
   const { ok, warn } = checkCalled('gpu', 'GPU')
-  const user = ready.find((engine) => engine.devices?.some((device) => wanted.devices.includes(device)))
+  const user = ready.find((engine) => computesOn(engine, gpu))
   if (user) return ok(`${user.id} computes on ${gpu.name}`)
   if (ready.some((engine) => engine.devices === undefined)) {
     return ok(`${gpu.name}; which engine uses it is not known`)
   }
+  const names = ready.map((engine) => engine.id).join(' and ')
   return warn(
-    `${gpu.name} is idle: ${ready.map((engine) => engine.id).join(' and ')} ${ready.length === 1 ? 'computes' : 'compute'} on the CPU only`,
-    wanted.hint,
+    `${gpu.name} is idle: ${names} ${ready.length === 1 ? 'computes' : 'compute'} on the CPU only`,
+    hint,
   )
 }

@@ -153,7 +153,7 @@ describe('a running engine is known by what it answers', () => {
     const loading = { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } }
     const port = await engine({}, { server: 'llama.cpp' }, { status: 503, body: loading })
     expect(await find(port)).toMatchObject([
-      { id: 'llama-server', available: false, whyNot: 'it is loading its model' },
+      { id: 'llama-server', available: false, whyNot: 'It is loading its model.' },
     ])
   })
 
@@ -169,7 +169,7 @@ describe('a running engine is known by what it answers', () => {
       '/version': { body: { version: '0.18.0' } },
     })
     expect(await find(port)).toMatchObject([
-      { id: 'vllm', available: false, whyNot: 'it asks for an API key' },
+      { id: 'vllm', available: false, whyNot: 'It asks for an API key.' },
     ])
   })
 
@@ -263,7 +263,7 @@ describe('an engine that is installed but not running', () => {
     expect(found).toMatchObject([
       { id: 'ollama', available: false, url: null, path: join(userFolder, 'bin/ollama') },
     ])
-    expect(found[0]?.whyNot).toBe('it is installed but not running')
+    expect(found[0]?.whyNot).toBe('It is installed but not running.')
     expect(found[0]?.hint).toContain('ollama serve')
     expect(found[0]?.models.sort()).toEqual([
       'hf.co/bartowski/Qwen3-8B-GGUF:Q4_K_M',

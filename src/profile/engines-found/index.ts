@@ -87,7 +87,7 @@ async function findInstalled(server: KnownServer, options: SearchOptions): Promi
     path,
     url: null,
     models: [...new Set(models.flat())].slice(0, MOST_MODELS),
-    whyNot: 'it is installed but not running',
+    whyNot: 'It is installed but not running.',
     hint: server.start,
   }
 }

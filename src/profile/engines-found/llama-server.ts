@@ -12,7 +12,7 @@ export const llamaServer: KnownServer = {
     if (models?.headers.server !== 'llama.cpp') return null
     const loading = models.status === 503 && text(field(models.json, 'error'), 'message') === 'Loading model'
     return loading
-      ? { version: null, models: [], whyNot: 'it is loading its model', hint: 'Try again in a moment.' }
+      ? { version: null, models: [], whyNot: 'It is loading its model.', hint: 'Try again in a moment.' }
       : { version: null, models: [] }
   },
   commands: ['llama-server'],

@@ -9,8 +9,7 @@ export const ollama: KnownServer = {
   async recognise(_models, ask) {
     const [greeting, tags] = await Promise.all([ask('/'), ask('/api/tags')])
     const models = rows(tags?.json, 'models')
-    const looksLikeIt =
-      models.length > 0 && models.every((model) => typeof field(model, 'digest') === 'string')
+    const looksLikeIt = models.length > 0 && models.every((model) => text(model, 'digest'))
     if (!greeting?.text.startsWith('Ollama is running') && !looksLikeIt) return null
     if (!Array.isArray(field(tags?.json, 'models'))) return null
     return { version: text((await ask('/api/version'))?.json, 'version'), models: texts(models, 'name') }

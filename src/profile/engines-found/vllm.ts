@@ -13,7 +13,7 @@ export const vllm: KnownServer = {
     const version = text((await ask('/version'))?.json, 'version')
     if (version === null) return null
     const hint = 'Attach it with its key: HOLON_ENGINE=openai and HOLON_ENGINE_URL.'
-    return { version, models: [], whyNot: 'it asks for an API key', hint }
+    return { version, models: [], whyNot: 'It asks for an API key.', hint }
   },
   commands: ['vllm'],
   places: [],

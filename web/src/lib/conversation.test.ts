@@ -17,15 +17,15 @@ const answer = (text: string, changes: Partial<Answer> = {}): Answer => ({
   ...changes,
 })
 
-it('makes user and assistant take turns although an answer failed before its first word', () => {
-  expect(
-    toRequestMessages([user('a'), answer(''), user('b'), answer('c'), user('d')], ' Be brief. '),
-  ).toEqual([
+it('leaves out a question that got no answer, and keeps user and assistant taking turns', () => {
+  const chat = [answer('orphan'), user('too long'), answer(''), user('b'), answer('c'), user('d'), user('e')]
+  expect(toRequestMessages(chat, ' Be brief. ')).toEqual([
     { role: 'system', content: 'Be brief.' },
-    { role: 'user', content: 'a\n\nb' },
+    { role: 'user', content: 'b' },
     { role: 'assistant', content: 'c' },
-    { role: 'user', content: 'd' },
+    { role: 'user', content: 'd\n\ne' },
   ])
+  expect(toRequestMessages([user('asked again')], '')).toEqual([{ role: 'user', content: 'asked again' }])
 })
 
 it('reads back a chat whose answer was still streaming as stopped', () => {

@@ -49,18 +49,22 @@ export function titleOf(conversation: Conversation): string {
 }
 
 /**
- * The request's messages. Answers that never began are left out, and what then stands side by side is joined:
- * many chat templates demand that user and assistant take turns.
+ * The request's messages. A question that got no word of an answer is left out once another follows: it may be the
+ * very one that was too long. What then stands side by side is joined, for many chat templates demand taking turns.
  */
 export function toRequestMessages(messages: Message[], systemPrompt: string): ChatMessage[] {
   const request: ChatMessage[] = []
   if (systemPrompt.trim() !== '') request.push({ role: 'system', content: systemPrompt.trim() })
-  for (const message of messages) {
-    if (message.text.trim() === '') continue
+  const silent = (message: Message | undefined) => message?.role === 'assistant' && message.text.trim() === ''
+  messages.forEach((message, index) => {
+    if (silent(message) || silent(messages[index + 1])) return
     const last = request.at(-1)
     if (last?.role === message.role) last.content += `\n\n${message.text}`
-    else request.push({ role: message.role, content: message.text })
-  }
+    // Where old messages were forgotten, an answer may come first, without its question.
+    else if (message.role === 'user' || last?.role === 'user') {
+      request.push({ role: message.role, content: message.text })
+    }
+  })
   return request
 }
 

@@ -8,7 +8,8 @@ export function bytes(value: number): string {
     ['MB', 1e6],
     ['kB', 1e3],
   ] as const) {
-    if (value >= size) return `${threeDigits(value / size)}${nbsp}${unit}`
+    // 999.6 MB is written as 1.00 GB, not as 1000 MB.
+    if (value >= size * 0.9995) return `${threeDigits(value / size)}${nbsp}${unit}`
   }
   return `${Math.round(value)}${nbsp}B`
 }

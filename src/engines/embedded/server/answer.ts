@@ -19,7 +19,8 @@ export interface AnswerRequest {
   visible?: ReadonlySet<string>
   signal: AbortSignal
   onPrompt?(): void
-  onText(text: string, logprobs: Logprobs[]): void
+  /** 'stop' ends the answer here. */
+  onText(text: string, logprobs: Logprobs[]): 'go' | 'stop'
 }
 
 const maxGrammarBytes = 256 * 1024
@@ -41,10 +42,11 @@ export async function runAnswer(loaded: LoadedModel, request: AnswerRequest): Pr
   const characters = new StringDecoder('utf8')
   const scanner = new StopScanner(request.stop)
   let pending: Logprobs[] = []
-  const emit = (text: string): void => {
-    if (text === '') return
-    request.onText(text, pending)
+  const emit = (text: string): 'go' | 'stop' => {
+    if (text === '') return 'go'
+    const entries = pending
     pending = []
+    return request.onText(text, entries)
   }
   const outcome = await decoder.generate({
     prompt: request.prompt,
@@ -59,8 +61,8 @@ export async function runAnswer(loaded: LoadedModel, request: AnswerRequest): Pr
       if (hidden) return 'go'
       const { text, stopped } = scanner.push(characters.write(vocabulary.bytes(token)))
       if (stopped) pending = pending.slice(0, -1)
-      emit(text)
-      return stopped ? 'stop' : 'go'
+      const wish = emit(text)
+      return stopped ? 'stop' : wish
     },
   })
   // Bytes that never became a character are dropped: half a character is worse than none.

@@ -128,6 +128,7 @@ async function runChoice(
     onText: (text: string, logprobs: Logprobs[]) => {
       if (logprobs.length > 0) waiting.push(...chatLogprobs(loaded.vocabulary, logprobs))
       deliver(parser.push(text))
+      return constraints.single && parser.callEnded ? 'stop' : 'go'
     },
   })
   deliver(parser.end())

@@ -98,8 +98,10 @@ async function runAll(
           grammar: request.grammar,
           logprobs: request.logprobs,
           signal: either,
-          onText: (text, logprobs) =>
-            onText(index, text, request.logprobs === null ? null : collector.add(logprobs)),
+          onText: (text, logprobs) => {
+            onText(index, text, request.logprobs === null ? null : collector.add(logprobs))
+            return 'go'
+          },
         })
       }),
     ),

@@ -17,6 +17,8 @@ export interface OutputParser {
   end(): Delta[]
   /** Tool calls begun so far. */
   readonly calls: number
+  /** A call has been read to its end and nothing has followed it yet. */
+  readonly callEnded: boolean
 }
 
 /** For answers that are just text. */
@@ -24,4 +26,5 @@ export const plainText: OutputParser = {
   push: (text) => (text === '' ? [] : [{ content: text }]),
   end: () => [],
   calls: 0,
+  callEnded: false,
 }
