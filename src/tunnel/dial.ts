@@ -13,7 +13,6 @@ import {
   defaultTiming,
   maxFragments,
   maxMessageBytes,
-  nodeResetLimits,
   nodeSessionOptions,
   sessionWindow,
   type TunnelTiming,
@@ -80,7 +79,7 @@ class Dialer implements TunnelDialer {
     this.clock = options.clock ?? systemClock
     this.timing = { ...defaultTiming, ...options.timing }
     this.log = options.log ?? silentLog
-    this.server = createServer({ ...nodeSessionOptions, ...nodeResetLimits }, guardHandler(options.handler, this.log))
+    this.server = createServer(nodeSessionOptions, guardHandler(options.handler, this.log))
     this.server.on('sessionError', () => undefined)
     this.ended = new Promise((resolve) => {
       this.settleEnded = resolve

@@ -87,7 +87,7 @@ export class TunnelDispatcher extends Dispatcher {
   private admit(): void {
     const ended = this.parts.endedBy() ?? this.closing
     if (ended) throw ended
-    if (this.open.size >= maxOpenStreams) {
+    if (this.open.size + this.parts.canceller.lingering >= maxOpenStreams) {
       throw new HolonError('overloaded', `The node has ${maxOpenStreams} requests open, which is its limit.`)
     }
   }

@@ -50,8 +50,16 @@ export const nodeStreamWindow = 1 * MiB
  */
 export const sessionWindow = 8 * MiB
 
-/** Megabytes. Node's 10 counts window and queued bytes of all streams and answers ENHANCE_YOUR_CALM beyond. */
-const maxSessionMemory = 256
+/**
+ * Megabytes, and so many that it bounds nothing. Node adds what waits to be sent to this account and, when a stream is
+ * cancelled, does not take it off again: with its default of 10 a tunnel refused every request after some 250 cancelled
+ * answers, and any other limit only puts that off. What bounds memory is streams times windows.
+ */
+const maxSessionMemory = 4_000_000_000
+
+/** RST_STREAM frames the hub sends at once, and per second: below what nghttp2 takes on the node. See canceller.ts. */
+export const cancelBurst = 800
+export const cancelsPerS = 30
 
 /** Options that Node has and its types lack. */
 interface FaultLimits {
@@ -72,9 +80,6 @@ export const nodeSessionOptions: ServerOptions & FaultLimits = {
     maxHeaderListSize: maxHeaderBytes,
   },
 }
-/** Cancelled answers are ordinary here (people close tabs): the defences against rapid reset get room. Node >= 20.8. */
-export const nodeResetLimits = { streamResetBurst: 20_000, streamResetRate: 1_000 }
-
 /** The hub's end: the HTTP/2 client, which does not trust the server. */
 export const hubSessionOptions: ClientSessionOptions & FaultLimits = {
   maxSessionMemory,

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
+import { Canceller } from './canceller.ts'
 import { TunnelDispatcher } from './dispatcher.ts'
 import { FrameGuard } from './frame-guard.ts'
 import type { TunnelHello } from './handshake.ts'
@@ -81,7 +82,13 @@ export class HubSession implements TunnelSession {
     })
     this.link = link
     this.h2 = connect('http://node', { ...hubSessionOptions, createConnection: () => link.duplex })
-    this.dispatcher = new TunnelDispatcher({ h2: this.h2, guard, endedBy: () => this.endedBy(), broke: (error) => this.broke(error) })
+    this.dispatcher = new TunnelDispatcher({
+      h2: this.h2,
+      guard,
+      canceller: new Canceller(this.h2, guard, clock),
+      endedBy: () => this.endedBy(),
+      broke: (error) => this.broke(error),
+    })
     this.ready = this.setUp(clock, timing)
   }
 

@@ -7,11 +7,14 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants, type Incomi
 import { Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import { HolonError } from '../core/errors.ts'
+import type { Canceller } from './canceller.ts'
 import type { FrameGuard } from './frame-guard.ts'
 
 export interface TunnelParts {
   h2: ClientHttp2Session
   guard: FrameGuard
+  /** Through which every cancel goes. */
+  canceller: Canceller
   /** Why the tunnel has ended; null while it lives. */
   endedBy(): HolonError | null
   /** The HTTP/2 session failed: ends the tunnel and says why. A stream hears of it before the session does. */
@@ -155,7 +158,7 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     }
     this.settle()
     // The node may answer before it has the whole request (a refusal, say): the rest is not wanted any more.
-    if (this.stream && !this.stream.writableEnded) this.reset(constants.NGHTTP2_NO_ERROR)
+    if (this.stream && !this.stream.writableEnded) this.reset()
     this.handler.onResponseEnd?.(this, {})
   }
 
@@ -184,7 +187,7 @@ export class TunnelExchange implements Dispatcher.DispatchController {
   private fail(error: Error): void {
     if (this.settled) return
     this.settle()
-    this.reset(constants.NGHTTP2_CANCEL)
+    this.reset()
     this.handler.onResponseError?.(this, error)
   }
 
@@ -196,14 +199,10 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     this.left()
   }
 
-  private reset(code: number): void {
-    const stream = this.stream
-    if (!stream || stream.destroyed) return
-    stream.removeAllListeners('data')
-    stream.on('error', () => undefined)
-    // The close sends RST_STREAM; the resume lets what is buffered run off, or the stream would wait for a reader.
-    stream.close(code)
-    stream.resume()
+  private reset(): void {
+    if (!this.stream) return
+    this.stream.removeAllListeners('data')
+    this.parts.canceller.cancel(this.stream)
   }
 
   private explain(error: Error | null): Error {
