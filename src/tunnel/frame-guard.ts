@@ -1,15 +1,14 @@
 /**
- * Walks over the HTTP/2 frame headers (RFC 9113, section 4.1) that a node sends, without touching what they carry, and
- * says when the node misbehaves in ways that nghttp2 would patiently serve: floods of SETTINGS, PING, empty or
- * meaningless frames, push promises, a frame begun and never finished. It also remembers which streams were ended by
+ * Looks at the heads of the HTTP/2 frames that a node sends, not at what they carry, and says when the node misbehaves
+ * in ways that nghttp2 would patiently serve: floods of SETTINGS, PING, empty or meaningless frames, push promises, a
+ * frame begun and never finished. It also remembers which streams were ended by
  * the node, because Node reports a stream that was merely reset with NO_ERROR as if it had ended: half an answer would
  * pass for a whole one.
  */
+import { FrameWalk, frameTypes } from './frame-walk.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-const type = { data: 0, headers: 1, rst: 3, settings: 4, push: 5, ping: 6 } as const
 const endStream = 0x1
-const headBytes = 9
 
 /** Answers take one or two header frames and at most one reset; the rest is room. */
 const framesPerStream = 6
@@ -20,9 +19,10 @@ export class FrameGuard {
   private readonly pings = new TokenBucket(32, 5)
   /** Window updates of a fast upload come to some hundreds per second. */
   private readonly others = new TokenBucket(8_192, 2_000)
-  private readonly head = Buffer.alloc(headBytes)
-  private headFill = 0
-  private payloadLeft = 0
+  private readonly walk = new FrameWalk((...frame) => this.judge(...frame))
+  private fault: string | null = null
+  private now = 0
+  private begun = 0
   private partialSince: number | null = null
   private opened = 0
   private streamFrames = 0
@@ -56,51 +56,33 @@ export class FrameGuard {
 
   /** Takes the next bytes; a sentence when the node broke a rule. */
   feed(bytes: Buffer, nowMs: number): string | null {
-    let at = 0
-    while (at < bytes.length) {
-      if (this.payloadLeft > 0) {
-        const skipped = Math.min(this.payloadLeft, bytes.length - at)
-        this.payloadLeft -= skipped
-        at += skipped
-      } else {
-        const taken = Math.min(headBytes - this.headFill, bytes.length - at)
-        bytes.copy(this.head, this.headFill, at, at + taken)
-        if (this.headFill === 0) this.partialSince = nowMs
-        this.headFill += taken
-        at += taken
-        if (this.headFill < headBytes) break
-        this.headFill = 0
-        this.payloadLeft = this.head.readUIntBE(0, 3)
-        const fault = this.judge(nowMs)
-        if (fault !== null) return fault
-      }
-      if (this.payloadLeft === 0) this.partialSince = null
-    }
-    return null
+    this.now = nowMs
+    this.walk.feed(bytes)
+    if (this.walk.between) this.partialSince = null
+    else if (this.walk.begun !== this.begun) this.partialSince = nowMs
+    this.begun = this.walk.begun
+    return this.fault
   }
 
-  private judge(nowMs: number): string | null {
-    const kind = this.head[3]
-    const flags = this.head[4]!
-    if (kind === type.data || kind === type.headers) {
-      const ends = (flags & endStream) !== 0
-      if (ends) {
-        const streamId = this.head.readUInt32BE(5) & 0x7fffffff
-        if (this.streams.has(streamId)) this.streams.set(streamId, true)
-      }
-      if (kind === type.data) {
-        const meaningless = this.payloadLeft === 0 && !ends
-        return meaningless && !this.others.take(nowMs) ? 'it floods the tunnel with empty frames' : null
-      }
+  private judge(type: number, flags: number, streamId: number, length: number): void {
+    const ends = (flags & endStream) !== 0 && (type === frameTypes.data || type === frameTypes.headers)
+    if (ends && this.streams.has(streamId)) this.streams.set(streamId, true)
+    this.fault ??= this.faultIn(type, ends, length)
+  }
+
+  private faultIn(type: number, ends: boolean, length: number): string | null {
+    if (type === frameTypes.data) {
+      if (length > 0 || ends || this.others.take(this.now)) return null
+      return 'it floods the tunnel with empty frames'
     }
-    if (kind === type.headers || kind === type.rst) {
+    if (type === frameTypes.headers || type === frameTypes.rst) {
       this.streamFrames += 1
       const most = framesForFree + framesPerStream * this.opened
       return this.streamFrames > most ? 'it sends more answers and resets than there were requests' : null
     }
-    if (kind === type.push) return 'it tried to push what nobody asked for'
-    if (kind === type.settings) return this.settings.take(nowMs) ? null : 'it floods the tunnel with SETTINGS'
-    if (kind === type.ping) return this.pings.take(nowMs) ? null : 'it floods the tunnel with PING'
-    return this.others.take(nowMs) ? null : 'it floods the tunnel with control frames'
+    if (type === frameTypes.push) return 'it tried to push what nobody asked for'
+    if (type === frameTypes.settings) return this.settings.take(this.now) ? null : 'it floods the tunnel with SETTINGS'
+    if (type === frameTypes.ping) return this.pings.take(this.now) ? null : 'it floods the tunnel with PING'
+    return this.others.take(this.now) ? null : 'it floods the tunnel with control frames'
   }
 }

@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { type ErrorCode, HolonError } from '../core/errors.ts'
 import type { FrameGuard } from './frame-guard.ts'
+import { FrameWalk, frameTypes, prefaceBytes } from './frame-walk.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { TunnelTiming } from './limits.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -27,6 +28,7 @@ export interface LinkOptions {
   peer: string
   clock: Clock
   timing: TunnelTiming
+  /** On the hub, which does not trust its peer and is the HTTP/2 client; absent on the node. */
   guard?: FrameGuard
   onEnd(end: LinkEnd): void
 }
@@ -43,8 +45,8 @@ export class TunnelLink {
   private readonly options: LinkOptions
   private readonly heartbeat: Heartbeat
   /** Peers ping every few seconds; a flood of pings would make us write as many pongs. */
-  private readonly pingBudget = new TokenBucket(64, 8)
-  private readonly pongBudget = new TokenBucket(64, 8)
+  private readonly pingBudget: TokenBucket
+  private readonly pongBudget: TokenBucket
   private pingSentAt = 0
   private end: LinkEnd | null = null
 
@@ -52,7 +54,19 @@ export class TunnelLink {
     const { ws, guard, clock, timing } = options
     this.options = options
     this.ws = ws
+    const perSecond = Math.max(8, 4_000 / timing.heartbeatMs)
+    this.pingBudget = new TokenBucket(64, perSecond)
+    this.pongBudget = new TokenBucket(64, perSecond)
+    // After most connection errors nghttp2 says GOAWAY and then ignores all input, and Node tells nobody: a peer that
+    // ignores the GOAWAY would keep every request waiting for ever. So our own GOAWAY is the end.
+    const outgoing = new FrameWalk(
+      (type) => {
+        if (type === frameTypes.goaway) setImmediate(() => this.misbehaved('it broke HTTP/2'))
+      },
+      guard ? prefaceBytes : 0,
+    )
     this.duplex = new WebSocketDuplex(ws, {
+      leaving: (bytes) => outgoing.feed(bytes),
       arrived: (bytes) => {
         this.bytesIn += bytes.length
         this.heartbeat.heard()
@@ -120,7 +134,8 @@ export class TunnelLink {
       this.finish('peer', code, errorFor(code), said)
     })
     this.duplex.on('error', (error) => this.close(closeCodes.goingAway, `the stream broke (${error.message})`))
-    this.duplex.on('close', () => this.close(closeCodes.goingAway, 'it was closed'))
+    // HTTP/2 ends its socket before it says why; its own error or close comes in the same tick and knows better.
+    this.duplex.on('close', () => setImmediate(() => this.close(closeCodes.goingAway, 'it was closed')))
   }
 
   private answerPing(data: Buffer): void {

@@ -11,6 +11,8 @@ export interface DuplexWatch {
   arrived(bytes: Buffer): void
   /** The peer sent a text message. */
   text(): void
+  /** Bytes are about to be sent. */
+  leaving(bytes: Buffer): void
 }
 
 export class WebSocketDuplex extends Duplex {
@@ -65,11 +67,6 @@ export class WebSocketDuplex extends Duplex {
     sent()
   }
 
-  override _final(done: () => void): void {
-    this.ws.close()
-    done()
-  }
-
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.waitingSince = null
     done(error)
@@ -87,6 +84,7 @@ export class WebSocketDuplex extends Duplex {
   private send(bytes: Buffer, done: (error?: Error | null) => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return done(new Error('The WebSocket is closed.'))
     this.bytesOut += bytes.length
+    this.watch.leaving(bytes)
     this.waitingSince ??= performance.now()
     for (let at = 0; at < bytes.length; at += messageBytes) {
       const last = at + messageBytes >= bytes.length
