@@ -36,11 +36,10 @@ export class Canceller {
   cancel(stream: ClientHttp2Stream): void {
     if (stream.destroyed) return
     stream.on('error', () => undefined)
-    if (stream.id === undefined || this.budget.take(this.clock.now())) {
-      stream.close(constants.NGHTTP2_CANCEL)
-    } else {
-      this.askFor(stream, stream.id)
-    }
+    if (stream.id !== undefined && !this.budget.take(this.clock.now())) this.askFor(stream, stream.id)
+    else if (stream.writableEnded) stream.close(constants.NGHTTP2_CANCEL)
+    // Closing would end the upload properly before it resets the stream: half a body would pass for a whole one.
+    else stream.destroy(new Error('cancelled'))
     // What is buffered must run off, or the stream waits for a reader and never closes.
     stream.resume()
   }

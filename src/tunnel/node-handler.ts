@@ -1,5 +1,5 @@
 /** What stands between the hub's requests and the node's handler: the same rules as on the hub, and no lost exception. */
-import { constants, type Http2ServerRequest, type Http2ServerResponse, type Http2Stream } from 'node:http2'
+import type { Http2ServerRequest, Http2ServerResponse, Http2Stream } from 'node:http2'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { maxOpenStreams } from './limits.ts'
@@ -58,7 +58,7 @@ class OpenStreams {
       if (text.length > maxOpenStreams * 11) throw new HolonError('body_too_large', 'Too many streams to cancel at once.')
     }
     const open = session ? this.bySession.get(session) : undefined
-    for (const id of text.split(' ')) open?.get(Number(id))?.close(constants.NGHTTP2_CANCEL)
+    for (const id of text.split(' ')) open?.get(Number(id))?.destroy(new Error('The hub cancelled the request.'))
     response.writeHead(204)
     response.end()
   }
@@ -66,7 +66,8 @@ class OpenStreams {
 
 function answerError(response: Http2ServerResponse, error: HolonError): void {
   if (response.stream?.destroyed !== false) return
-  if (response.headersSent) return response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  // Closing would end the answer properly before it resets the stream: half an answer would pass for a whole one.
+  if (response.headersSent) return void response.stream.destroy(error)
   const body = JSON.stringify(toEnvelope(error))
   response.writeHead(error.status, { 'content-type': 'application/json' })
   response.end(body)

@@ -5,6 +5,7 @@
  */
 import { HolonError } from '../core/errors.ts'
 import { maxPathBytes } from './limits.ts'
+import { tunnelPrefix } from './wire.ts'
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // Tabs are legal inside a value; CR, LF, NUL and the rest of the control characters are not.
@@ -42,6 +43,7 @@ export function checkPath(path: unknown): asserts path is string {
   const end = path.indexOf('?')
   const segments = end === -1 ? path : path.slice(0, end)
   if (segments.startsWith('//')) throw refuse('The path starts with two slashes, which some read as a host.')
+  if (segments.startsWith(tunnelPrefix)) throw refuse(`Paths below ${tunnelPrefix} are the tunnel's own.`)
   if (dotSegment.test(segments)) throw refuse('The path holds a dot segment.')
 }
 

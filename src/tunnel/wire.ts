@@ -5,8 +5,10 @@
 
 export const tunnelPath = '/fleet/v1/tunnel'
 
-/** A request of the hub's own, for the tunnel and not for the node's handler: resets the streams its body names. */
-export const cancelPath = '/.holon-tunnel/cancel'
+/** Requests between the ends of the tunnel themselves, which no caller may send and no handler sees. */
+export const tunnelPrefix = '/.holon-tunnel/'
+/** Resets the streams that its body names. */
+export const cancelPath = `${tunnelPrefix}cancel`
 
 /** Versions of the tunnel this build speaks, newest first. Raised only when an older peer could not follow. */
 export const tunnelVersions: readonly number[] = [1]

@@ -44,7 +44,8 @@ export async function startHub(
       else early.push(session)
     },
   })
-  const server = createServer((_, response) => response.writeHead(404).end())
+  // Node looks for slow handshakes every 30 seconds unless told otherwise.
+  const server = createServer({ connectionsCheckingInterval: 50 }, (_, response) => response.writeHead(404).end())
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
