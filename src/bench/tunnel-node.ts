@@ -15,10 +15,15 @@ type Answer = (request: Request, response: Response, query: URLSearchParams) => 
 
 let cancelled = 0
 const block = Buffer.alloc(64 * 1024, 'holon')
-const small = JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion', choices: [{ index: 0, text: 'ok' }] })
+const small = JSON.stringify({
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  choices: [{ index: 0, text: 'ok' }],
+})
 const chunk = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'token' } }], pad: 'x'.repeat(120) })}\n\n`
 
-const write = (response: Response, bytes: string | Buffer): boolean => (response as ServerResponse).write(bytes)
+const write = (response: Response, bytes: string | Buffer): boolean =>
+  (response as ServerResponse).write(bytes)
 
 const answers: Record<string, Answer> = {
   '/json': (request, response) => {

@@ -156,7 +156,9 @@ class Acceptor implements TunnelAcceptor {
   }
 
   private async identify(hello: TunnelHello, request: IncomingMessage, pending: Pending): Promise<void> {
-    const late = new HolonError('overloaded', 'The hub could not check the credential in time.', { retryAfterS: 5 })
+    const late = new HolonError('overloaded', 'The hub could not check the credential in time.', {
+      retryAfterS: 5,
+    })
     const { nodeId } = await this.within(this.options.authenticate(hello, request), late)
     if (nodeId !== hello.nodeId) {
       throw new HolonError('tunnel_refused', `The credential is not that of node ${hello.nodeId}.`)
@@ -260,7 +262,11 @@ class Acceptor implements TunnelAcceptor {
 
   private tell(error: HolonError, request: IncomingMessage): void {
     const from = request.socket.remoteAddress ?? 'unknown'
-    this.quiet.warn(`${error.code} ${from} ${error.message}`, { code: error.code, from }, `A tunnel was refused: ${error.message}`)
+    this.quiet.warn(
+      `${error.code} ${from} ${error.message}`,
+      { code: error.code, from },
+      `A tunnel was refused: ${error.message}`,
+    )
   }
 
   private pick(offered: Set<string>): string | false {

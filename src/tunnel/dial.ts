@@ -73,7 +73,8 @@ class Dialer implements TunnelDialer {
   private settleEnded: (problem: HolonError | null) => void = () => undefined
 
   constructor(options: DialOptions) {
-    if (!isTunnelId(options.nodeId)) throw new HolonError('config_invalid', `"${options.nodeId}" is no node id.`)
+    if (!isTunnelId(options.nodeId))
+      throw new HolonError('config_invalid', `"${options.nodeId}" is no node id.`)
     this.options = options
     this.url = tunnelUrl(options.hubUrl)
     this.clock = options.clock ?? systemClock
@@ -221,10 +222,13 @@ function tunnelUrl(hubUrl: string): string {
   try {
     url = new URL(hubUrl)
   } catch {
-    throw new HolonError('config_invalid', `"${hubUrl}" is no URL.`, { hint: 'Give one such as http://hub.local:4656.' })
+    throw new HolonError('config_invalid', `"${hubUrl}" is no URL.`, {
+      hint: 'Give one such as http://hub.local:4656.',
+    })
   }
   const scheme = { 'http:': 'ws:', 'ws:': 'ws:', 'https:': 'wss:', 'wss:': 'wss:' }[url.protocol]
-  if (!scheme) throw new HolonError('config_invalid', `A hub's URL begins with http or https, not ${url.protocol}`)
+  if (!scheme)
+    throw new HolonError('config_invalid', `A hub's URL begins with http or https, not ${url.protocol}`)
   return `${scheme}//${url.host}${url.pathname.replace(/\/+$/, '')}${tunnelPath}`
 }
 

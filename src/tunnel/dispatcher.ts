@@ -77,7 +77,9 @@ export class TunnelDispatcher extends Dispatcher {
     const error = typeof errorOrCallback === 'function' ? null : (errorOrCallback ?? null)
     const done = typeof errorOrCallback === 'function' ? errorOrCallback : callback
     const reason = error ?? new errors.ClientDestroyedError()
-    this.closing ??= new HolonError('tunnel_lost', 'The connection to the node was closed.', { cause: reason })
+    this.closing ??= new HolonError('tunnel_lost', 'The connection to the node was closed.', {
+      cause: reason,
+    })
     for (const exchange of [...this.open]) exchange.abort(reason)
     if (!done) return Promise.resolve()
     queueMicrotask(done)

@@ -81,7 +81,8 @@ export class FrameGuard {
       return this.streamFrames > most ? 'it sends more answers and resets than there were requests' : null
     }
     if (type === frameTypes.push) return 'it tried to push what nobody asked for'
-    if (type === frameTypes.settings) return this.settings.take(this.now) ? null : 'it floods the tunnel with SETTINGS'
+    if (type === frameTypes.settings)
+      return this.settings.take(this.now) ? null : 'it floods the tunnel with SETTINGS'
     if (type === frameTypes.ping) return this.pings.take(this.now) ? null : 'it floods the tunnel with PING'
     return this.others.take(this.now) ? null : 'it floods the tunnel with control frames'
   }

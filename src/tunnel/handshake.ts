@@ -34,11 +34,14 @@ export function readHello(request: IncomingMessage, terms: HubTerms): TunnelHell
   const path = (request.url ?? '').split('?', 1)[0]
   if (path !== terms.path) throw new HolonError('not_found', 'There is no WebSocket at this path.')
   if (request.method !== 'GET') throw invalid('A tunnel begins with GET.')
-  if (header(request, 'upgrade')?.toLowerCase() !== 'websocket') throw invalid('A tunnel begins with a WebSocket upgrade.')
+  if (header(request, 'upgrade')?.toLowerCase() !== 'websocket')
+    throw invalid('A tunnel begins with a WebSocket upgrade.')
   const nodeId = header(request, handshakeHeaders.node)
   const instanceId = header(request, handshakeHeaders.instance)
   if (!isTunnelId(nodeId) || !isTunnelId(instanceId)) throw invalid('The handshake names no node, or badly.')
-  const agentVersion = (header(request, handshakeHeaders.version) ?? 'unknown').replace(/[^\w.+-]/g, '?').slice(0, 40)
+  const agentVersion = (header(request, handshakeHeaders.version) ?? 'unknown')
+    .replace(/[^\w.+-]/g, '?')
+    .slice(0, 40)
   const version = agree(request, terms, nodeId, agentVersion)
   const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/i.exec(header(request, 'authorization') ?? '')
   if (!bearer) throw new HolonError('tunnel_refused', 'The handshake carries no credential.')
@@ -121,7 +124,9 @@ export async function readRefusal(response: IncomingMessage): Promise<HolonError
 
 function fromHub(text: string, retryAfterS: number | undefined): HolonError | null {
   try {
-    const { refusal } = JSON.parse(text) as { refusal?: { code?: unknown; message?: unknown; hint?: unknown } }
+    const { refusal } = JSON.parse(text) as {
+      refusal?: { code?: unknown; message?: unknown; hint?: unknown }
+    }
     if (!refusal || typeof refusal.code !== 'string' || typeof refusal.message !== 'string') return null
     if (!Object.hasOwn(catalogue, refusal.code)) return null
     const hint = typeof refusal.hint === 'string' ? refusal.hint.slice(0, 500) : undefined
@@ -132,8 +137,12 @@ function fromHub(text: string, retryAfterS: number | undefined): HolonError | nu
 }
 
 function fromOther(status: number, retryAfterS: number | undefined): HolonError {
-  return new HolonError('tunnel_handshake_invalid', `The hub's address answered ${status}, and not as a hub does.`, {
-    hint: `Check the address; a proxy in between must pass ${tunnelPath} with its upgrade headers on to the hub.`,
-    retryAfterS,
-  })
+  return new HolonError(
+    'tunnel_handshake_invalid',
+    `The hub's address answered ${status}, and not as a hub does.`,
+    {
+      hint: `Check the address; a proxy in between must pass ${tunnelPath} with its upgrade headers on to the hub.`,
+      retryAfterS,
+    },
+  )
 }

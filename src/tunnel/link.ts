@@ -126,14 +126,23 @@ export class TunnelLink {
     this.ws.on('error', (error: Error & { code?: string }) => {
       // ws closes by itself after its own protocol errors, with the right code; only the reason is ours to keep.
       const broke = error.code?.startsWith('WS_ERR_') === true
-      if (broke) this.misbehaved(`it broke the WebSocket protocol (${error.message})`, closeCodeFor(error.code))
-      else this.finish('us', closeCodes.silent, 'tunnel_lost', `the connection broke (${error.code ?? error.message})`)
+      if (broke)
+        this.misbehaved(`it broke the WebSocket protocol (${error.message})`, closeCodeFor(error.code))
+      else
+        this.finish(
+          'us',
+          closeCodes.silent,
+          'tunnel_lost',
+          `the connection broke (${error.code ?? error.message})`,
+        )
     })
     this.ws.on('close', (code, reason) => {
       const said = reason.length > 0 ? printable(reason.toString()) : plainReason(code)
       this.finish('peer', code, errorFor(code), said)
     })
-    this.duplex.on('error', (error) => this.close(closeCodes.goingAway, `the stream broke (${error.message})`))
+    this.duplex.on('error', (error) =>
+      this.close(closeCodes.goingAway, `the stream broke (${error.message})`),
+    )
     // HTTP/2 ends its socket before it says why; its own error or close comes in the same tick and knows better.
     this.duplex.on('close', () => setImmediate(() => this.close(closeCodes.goingAway, 'it was closed')))
   }
@@ -203,4 +212,8 @@ function plainReason(code: number): string {
 }
 
 /** A peer's words, fit for a log line: no control characters, no novel. */
-const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120).replace(/\.$/, '')
+const printable = (text: string): string =>
+  text
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 120)
+    .replace(/\.$/, '')

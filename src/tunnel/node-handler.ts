@@ -10,7 +10,10 @@ import { cancelPath } from './wire.ts'
  * An ordinary Node request handler. One written for `IncomingMessage | Http2ServerRequest` (as Hono's listener is)
  * serves a local port just as well.
  */
-export type TunnelHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void | Promise<void>
+export type TunnelHandler = (
+  request: Http2ServerRequest,
+  response: Http2ServerResponse,
+) => void | Promise<void>
 
 export function guardHandler(handler: TunnelHandler, log: Log): TunnelHandler {
   const streams = new OpenStreams()
@@ -27,7 +30,8 @@ export function guardHandler(handler: TunnelHandler, log: Log): TunnelHandler {
       await handler(request, response)
     } catch (thrown) {
       const error = asHolonError(thrown)
-      if (error.code === 'internal') log.error({ error: error.message }, 'The handler of tunnelled requests failed.')
+      if (error.code === 'internal')
+        log.error({ error: error.message }, 'The handler of tunnelled requests failed.')
       answerError(response, error)
     }
   }
@@ -55,10 +59,12 @@ class OpenStreams {
     let text = ''
     for await (const chunk of request) {
       text += String(chunk)
-      if (text.length > maxOpenStreams * 11) throw new HolonError('body_too_large', 'Too many streams to cancel at once.')
+      if (text.length > maxOpenStreams * 11)
+        throw new HolonError('body_too_large', 'Too many streams to cancel at once.')
     }
     const open = session ? this.bySession.get(session) : undefined
-    for (const id of text.split(' ')) open?.get(Number(id))?.destroy(new Error('The hub cancelled the request.'))
+    for (const id of text.split(' '))
+      open?.get(Number(id))?.destroy(new Error('The hub cancelled the request.'))
     response.writeHead(204)
     response.end()
   }

@@ -6,7 +6,10 @@ import { QuietLog } from './quiet-log.ts'
 test('the same thing is said once a minute, with the count of what was left out', () => {
   const clock = new FakeClock()
   const said: object[] = []
-  const quiet = new QuietLog({ ...silentLog, warn: (fields, message) => said.push({ ...fields, message }) }, clock)
+  const quiet = new QuietLog(
+    { ...silentLog, warn: (fields, message) => said.push({ ...fields, message }) },
+    clock,
+  )
   for (let i = 0; i < 1_000; i++) quiet.warn('m1', { node: 'm1' }, 'gone')
   quiet.warn('m2', {}, 'gone')
   clock.advance(60_000)

@@ -1,12 +1,16 @@
 import { expect, test } from 'vitest'
 import { checkAuthority, checkMethod, checkPath, requestHeaders } from './request-rules.ts'
 
-test.each(['/', '/v1/chat/completions', '/a.b/..c/d..?x=../y', '/%E2%82%AC', '/a//b', '/v1/models/qwen2.5:7b'])(
-  'the path %s may travel',
-  (path) => {
-    expect(() => checkPath(path)).not.toThrow()
-  },
-)
+test.each([
+  '/',
+  '/v1/chat/completions',
+  '/a.b/..c/d..?x=../y',
+  '/%E2%82%AC',
+  '/a//b',
+  '/v1/models/qwen2.5:7b',
+])('the path %s may travel', (path) => {
+  expect(() => checkPath(path)).not.toThrow()
+})
 
 test.each([
   '',
@@ -40,7 +44,8 @@ test('CONNECT, TRACE and what is no token are no methods here', () => {
 })
 
 test('an authority is a host and perhaps a port', () => {
-  for (const bad of ['', 'a b', 'user@host', 'a/b', 'a:b', 'x'.repeat(200)]) expect(() => checkAuthority(bad)).toThrow()
+  for (const bad of ['', 'a b', 'user@host', 'a/b', 'a:b', 'x'.repeat(200)])
+    expect(() => checkAuthority(bad)).toThrow()
   expect(() => checkAuthority('engine-2.node:8080')).not.toThrow()
 })
 
@@ -70,7 +75,12 @@ test.each([
   [[['', 'a']]],
   [[[':path', '/x']]],
   [[['x\n', 'a']]],
-  [[['content-length', '1'], ['Content-Length', '2']]],
+  [
+    [
+      ['content-length', '1'],
+      ['Content-Length', '2'],
+    ],
+  ],
   [[['content-length', '1, 1']]],
   [[['content-length', '-1']]],
   [[['content-length', '0x10']]],

@@ -55,7 +55,8 @@ export function checkMethod(method: unknown): asserts method is string {
 
 /** A host as in `engine-2.node:8080`: what an HTTP/2 authority may be here. */
 export function checkAuthority(authority: string): void {
-  if (!/^[A-Za-z0-9._-]{1,128}(?::\d{1,5})?$/.test(authority)) throw refuse('The host holds characters no host may hold.')
+  if (!/^[A-Za-z0-9._-]{1,128}(?::\d{1,5})?$/.test(authority))
+    throw refuse('The host holds characters no host may hold.')
 }
 
 export type HeaderPairs = Iterable<[string, string | readonly string[] | undefined]>

@@ -3,7 +3,7 @@ import { type ClientHttp2Session, connect } from 'node:http2'
 import type { Dispatcher } from 'undici'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../core/clock.ts'
-import { HolonError } from '../core/errors.ts'
+import type { HolonError } from '../core/errors.ts'
 import { Canceller } from './canceller.ts'
 import { TunnelDispatcher } from './dispatcher.ts'
 import { FrameGuard } from './frame-guard.ts'
@@ -136,7 +136,9 @@ export class HubSession implements TunnelSession {
       link.misbehaved('it tried to push what nobody asked for')
     })
     return new Promise((resolve, reject) => {
-      const cancel = clock.after(timing.setupMs, () => link.misbehaved('it opened a tunnel and did not speak HTTP/2'))
+      const cancel = clock.after(timing.setupMs, () =>
+        link.misbehaved('it opened a tunnel and did not speak HTTP/2'),
+      )
       h2.once('remoteSettings', () => {
         cancel()
         resolve()

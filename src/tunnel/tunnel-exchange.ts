@@ -3,7 +3,12 @@
  * out of time, refused for a broken rule, or with the tunnel.
  */
 import { STATUS_CODES } from 'node:http'
-import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+} from 'node:http2'
 import { Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import { HolonError } from '../core/errors.ts'
@@ -98,7 +103,8 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     const { method, path, authority, headers } = this.request
     const body = sendable(this.request.body)
     const whole = body instanceof Readable ? null : body
-    if (whole !== null && headers['content-length'] === undefined) headers['content-length'] = String(whole.length)
+    if (whole !== null && headers['content-length'] === undefined)
+      headers['content-length'] = String(whole.length)
     checkLength(whole, headers['content-length'])
     const stream = this.parts.h2.request(
       { ...headers, ':method': method, ':path': path, ':authority': authority, ':scheme': 'http' },
@@ -119,7 +125,9 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     if (stream.id === undefined) stream.once('ready', known)
     else known()
     stream.on('response', (headers) => this.onHead(headers))
-    stream.on('trailers', () => this.fail(misbehaved('The node sent trailers, which the tunnel does not carry.')))
+    stream.on('trailers', () =>
+      this.fail(misbehaved('The node sent trailers, which the tunnel does not carry.')),
+    )
     stream.on('error', (error) => this.fail(this.explain(error)))
     stream.on('close', () => this.fail(this.explain(null)))
   }
@@ -131,7 +139,8 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     for (const [name, value] of Object.entries(headers)) if (!name.startsWith(':')) plain[name] = value
     this.answered = true
     const length = plain['content-length']
-    if (this.request.method !== 'HEAD' && status !== 304 && length !== undefined) this.promised = Number(length)
+    if (this.request.method !== 'HEAD' && status !== 304 && length !== undefined)
+      this.promised = Number(length)
     this.startTimer(this.request.bodyTimeoutMs)
     this.guarded(() => this.handler.onResponseStart?.(this, status, plain, STATUS_CODES[status] ?? ''))
     if (this.settled) return
@@ -212,7 +221,9 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     if (error && /^ERR_HTTP2_(SESSION_ERROR|ERROR)$/.test(codeOf(error))) return this.parts.broke(error)
     const code = this.stream?.rstCode ?? 0
     if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM || code === constants.NGHTTP2_REFUSED_STREAM) {
-      return new HolonError('overloaded', 'The node refused the request because too many are open.', { cause: error })
+      return new HolonError('overloaded', 'The node refused the request because too many are open.', {
+        cause: error,
+      })
     }
     const what = this.answered ? 'broke off its answer' : 'dropped the request'
     const name = nameOf(code)
@@ -243,7 +254,11 @@ function sendable(body: unknown): Buffer | Readable | null {
   if (typeof body === 'string') return Buffer.from(body)
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   if (body instanceof Readable) return body
-  if (typeof body === 'object' && (Symbol.asyncIterator in body || Symbol.iterator in body) && !('append' in body)) {
+  if (
+    typeof body === 'object' &&
+    (Symbol.asyncIterator in body || Symbol.iterator in body) &&
+    !('append' in body)
+  ) {
     return Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false })
   }
   throw new HolonError('tunnel_request_invalid', 'The body must be text, bytes or a stream of bytes.')

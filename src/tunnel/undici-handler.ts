@@ -34,7 +34,8 @@ class OlderHandler implements Dispatcher.DispatchHandler {
   ): void {
     const raw: Buffer[] = []
     for (const [name, value] of Object.entries(headers)) {
-      for (const each of [value ?? []].flat()) raw.push(Buffer.from(name, 'latin1'), Buffer.from(each, 'latin1'))
+      for (const each of [value ?? []].flat())
+        raw.push(Buffer.from(name, 'latin1'), Buffer.from(each, 'latin1'))
     }
     const goOn = this.handler.onHeaders?.(status, raw, () => controller.resume(), statusText ?? '')
     if (goOn === false) controller.pause()

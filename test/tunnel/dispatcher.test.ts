@@ -53,7 +53,12 @@ function collect(options: Partial<Dispatcher.DispatchOptions>, on: Partial<Dispa
 
 test("undici's own request and stream take the tunnel for a pool", async () => {
   const dispatcher = session.dispatcher
-  const answer = await request('http://node/a', { dispatcher, method: 'POST', body: 'hi', query: { q: 'a b' } })
+  const answer = await request('http://node/a', {
+    dispatcher,
+    method: 'POST',
+    body: 'hi',
+    query: { q: 'a b' },
+  })
   expect(answer.headers['x-path']).toBe('/a?q=a+b')
   expect(await answer.body.text()).toBe('hi')
   const sink = new PassThrough()
@@ -69,7 +74,13 @@ test('status, headers and body arrive; the headers of a hop and the pseudo heade
     response.end('busy')
   }
   const answer = await collect({
-    headers: { authorization: 'Bearer x', connection: 'close, x-hop', 'x-hop': '1', host: 'evil', 'X-Mixed': 'Case' },
+    headers: {
+      authorization: 'Bearer x',
+      connection: 'close, x-hop',
+      'x-hop': '1',
+      host: 'evil',
+      'X-Mixed': 'Case',
+    },
     origin: 'http://engine-2:8080',
   })
   expect(answer.status).toBe(503)
@@ -86,7 +97,12 @@ test.each(['string', 'buffer', 'stream', 'iterable'])('a body as %s arrives whol
   const pieces = function* () {
     for (let i = 0; i < text.length; i += 1_000) yield Buffer.from(text.slice(i, i + 1_000))
   }
-  const body = { string: text, buffer: Buffer.from(text), stream: Readable.from(pieces()), iterable: pieces() }[kind]
+  const body = {
+    string: text,
+    buffer: Buffer.from(text),
+    stream: Readable.from(pieces()),
+    iterable: pieces(),
+  }[kind]
   const answer = await call({ method: 'POST', body: body as string })
   const hash = (value: string) => createHash('sha256').update(value).digest('hex')
   expect(hash(await answer.body.text())).toBe(hash(text))
@@ -133,15 +149,18 @@ test('a paused caller stops the node within a window, and time stands still for 
   }
   let controller: Dispatcher.DispatchController | undefined
   let bytes = 0
-  const done = collect({ bodyTimeout: 500 }, {
-    onRequestStart: (given) => {
-      controller = given
+  const done = collect(
+    { bodyTimeout: 500 },
+    {
+      onRequestStart: (given) => {
+        controller = given
+      },
+      onResponseData: (given, chunk) => {
+        bytes += chunk.length
+        if (bytes === chunk.length) given.pause()
+      },
     },
-    onResponseData: (given, chunk) => {
-      bytes += chunk.length
-      if (bytes === chunk.length) given.pause()
-    },
-  })
+  )
   await until(() => written > 250_000, 'the node filled the window')
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   expect(written).toBeLessThan(2_000_000)
@@ -194,7 +213,9 @@ test('trailers and a length that does not fit are refused', async () => {
     response.addTrailers({ 'x-late': '1' })
     response.end('x')
   }
-  await expect(call().then((answer) => answer.body.text())).rejects.toMatchObject({ code: 'tunnel_misbehaved' })
+  await expect(call().then((answer) => answer.body.text())).rejects.toMatchObject({
+    code: 'tunnel_misbehaved',
+  })
   handler = (_, response) => {
     response.stream.respond({ ':status': 200, 'content-length': '10' })
     response.stream.end('short')
@@ -233,11 +254,14 @@ test('a handler that throws becomes a 500, one that throws later breaks its answ
 })
 
 test('a caller whose own handler throws loses its request only', async () => {
-  const thrown = collect({}, {
-    onResponseStart: () => {
-      throw new Error('my own bug')
+  const thrown = collect(
+    {},
+    {
+      onResponseStart: () => {
+        throw new Error('my own bug')
+      },
     },
-  })
+  )
   await expect(thrown).rejects.toThrow('my own bug')
   expect(await (await call({ method: 'POST', body: 'x' })).body.text()).toBe('x')
 })
@@ -278,7 +302,9 @@ test('3,000 cancels in a row leave the tunnel as it was', async () => {
 })
 
 test('close waits for what is on the way, destroy does not; the tunnel stays', async () => {
-  const other = dialTo(hub, 'm2', { handler: (_, response) => void setTimeout(() => response.end('done'), 50) })
+  const other = dialTo(hub, 'm2', {
+    handler: (_, response) => void setTimeout(() => response.end('done'), 50),
+  })
   const second = await hub.next()
   const answer = second.request({ path: '/', method: 'GET' })
   const closing = second.dispatcher.close()

@@ -29,22 +29,25 @@ function dial(hub: { url: string }, nodeId: string, options: Parameters<typeof d
 
 /** The hub's answer to a raw upgrade that it turns down. */
 function refusal(url: string, headers: Record<string, string>, protocols = [subprotocol(1)]) {
-  return new Promise<{ status: number; retryAfter: string | undefined; code: string; message: string } | null>(
-    (resolve) => {
-      const ws = new WebSocket(`${url.replace('http', 'ws')}`, protocols, { headers })
-      ws.on('error', () => undefined)
-      ws.once('open', () => {
-        ws.terminate()
-        resolve(null)
-      })
-      ws.once('unexpected-response', async (_, response: IncomingMessage) => {
-        let text = ''
-        for await (const chunk of response) text += String(chunk)
-        const { error } = JSON.parse(text) as { error: { code: string; message: string } }
-        resolve({ status: response.statusCode!, retryAfter: response.headers['retry-after'], ...error })
-      })
-    },
-  )
+  return new Promise<{
+    status: number
+    retryAfter: string | undefined
+    code: string
+    message: string
+  } | null>((resolve) => {
+    const ws = new WebSocket(`${url.replace('http', 'ws')}`, protocols, { headers })
+    ws.on('error', () => undefined)
+    ws.once('open', () => {
+      ws.terminate()
+      resolve(null)
+    })
+    ws.once('unexpected-response', async (_, response: IncomingMessage) => {
+      let text = ''
+      for await (const chunk of response) text += String(chunk)
+      const { error } = JSON.parse(text) as { error: { code: string; message: string } }
+      resolve({ status: response.statusCode!, retryAfter: response.headers['retry-after'], ...error })
+    })
+  })
 }
 
 test('a revoked node is told so, its answers fail, and it does not come back', async () => {
@@ -56,7 +59,10 @@ test('a revoked node is told so, its answers fail, and it does not come back', a
   revoked.add('m1')
   hub.acceptor.revoke('m1', 'revoked by the owner')
   await expect(answer.body.text()).rejects.toMatchObject({ code: 'tunnel_lost' })
-  expect(await node.ended).toMatchObject({ code: 'tunnel_revoked', message: expect.stringContaining('by the owner') })
+  expect(await node.ended).toMatchObject({
+    code: 'tunnel_revoked',
+    message: expect.stringContaining('by the owner'),
+  })
   expect(await refusal(`${hub.url}/fleet/v1/tunnel`, upgradeHeaders('m1'))).toMatchObject({ status: 403 })
 })
 
@@ -146,7 +152,10 @@ test('the newest connection of one agent wins, and answers on the older one fail
   const newer = await connectHostile(hub, 'm1', { instance: 'same' })
   const next = await hub.next()
   expect(await older.closed).toMatchObject({ code: closeCodes.replaced })
-  expect(await open).toMatchObject({ code: 'tunnel_lost', message: expect.stringContaining('newer connection') })
+  expect(await open).toMatchObject({
+    code: 'tunnel_lost',
+    message: expect.stringContaining('newer connection'),
+  })
   expect(hub.acceptor.session('m1')).toBe(next)
   newer.ws.terminate()
 })
@@ -173,8 +182,16 @@ test('a line that goes dead without a word is noticed by both ends, and the node
   expect(await session.closed).toMatchObject({ code: closeCodes.silent, by: 'us' })
   const back = await hub.next()
   expect(back.instanceId).toBe(session.instanceId)
-  expect(node.states.map((each) => each.phase)).toEqual(['connecting', 'connected', 'waiting', 'connecting', 'connected'])
-  expect(node.states[2]).toMatchObject({ problem: { code: 'tunnel_lost', message: expect.stringContaining('nothing was heard') } })
+  expect(node.states.map((each) => each.phase)).toEqual([
+    'connecting',
+    'connected',
+    'waiting',
+    'connecting',
+    'connected',
+  ])
+  expect(node.states[2]).toMatchObject({
+    problem: { code: 'tunnel_lost', message: expect.stringContaining('nothing was heard') },
+  })
 })
 
 test('a hub that stops and starts again has its nodes back', async () => {
@@ -192,7 +209,10 @@ test('a hub that stops and starts again has its nodes back', async () => {
       onSession: resolve,
     })
     again.on('upgrade', acceptor.upgrade)
-    cleanups.push(() => acceptor.close(), () => again.close())
+    cleanups.push(
+      () => acceptor.close(),
+      () => again.close(),
+    )
   })
   again.listen(hub.port, '127.0.0.1')
   expect(await session).toMatchObject({ nodeId: 'm1' })
@@ -222,11 +242,32 @@ test('1,000 connections of one node are slowed down, cost the hub nothing that s
 
 test.each([
   ['another path', '/fleet/v1/tunnels', {}, [subprotocol(1)], 404, 'not_found'],
-  ['no node id', '/fleet/v1/tunnel', { 'x-holon-node': '' }, [subprotocol(1)], 400, 'tunnel_handshake_invalid'],
-  ['a bad node id', '/fleet/v1/tunnel', { 'x-holon-node': '../x' }, [subprotocol(1)], 400, 'tunnel_handshake_invalid'],
+  [
+    'no node id',
+    '/fleet/v1/tunnel',
+    { 'x-holon-node': '' },
+    [subprotocol(1)],
+    400,
+    'tunnel_handshake_invalid',
+  ],
+  [
+    'a bad node id',
+    '/fleet/v1/tunnel',
+    { 'x-holon-node': '../x' },
+    [subprotocol(1)],
+    400,
+    'tunnel_handshake_invalid',
+  ],
   ['no subprotocol', '/fleet/v1/tunnel', {}, [], 400, 'tunnel_handshake_invalid'],
   ['another subprotocol', '/fleet/v1/tunnel', {}, ['mqtt'], 400, 'tunnel_handshake_invalid'],
-  ['no credential', '/fleet/v1/tunnel', { authorization: 'Basic eDp5' }, [subprotocol(1)], 401, 'tunnel_refused'],
+  [
+    'no credential',
+    '/fleet/v1/tunnel',
+    { authorization: 'Basic eDp5' },
+    [subprotocol(1)],
+    401,
+    'tunnel_refused',
+  ],
 ] as const)('a handshake with %s is refused', async (_, path, headers, protocols, status, code) => {
   const hub = await hubWith()
   const refused = await refusal(`${hub.url}${path}`, { ...upgradeHeaders('m1'), ...headers }, [...protocols])
@@ -257,7 +298,10 @@ test('a broken WebSocket key, and a caller who hangs up while it is checked, lea
   const gone = shake('AAAAAAAAAAAAAAAAAAAAAA==')
   await until(() => asked === 2, 'the hub checks the second')
   gone.destroy()
-  await until(() => hub.lines.some((line) => line.includes('hung up') || line.includes('ended')), 'the hub noticed')
+  await until(
+    () => hub.lines.some((line) => line.includes('hung up') || line.includes('ended')),
+    'the hub noticed',
+  )
   expect(hub.acceptor.sessions()).toHaveLength(0)
 })
 
@@ -265,7 +309,9 @@ test('a hub whose check of credentials hangs or fails says so and stays', async 
   const hub = await hubWith({ authenticate: () => new Promise(() => undefined) })
   const late = await refusal(`${hub.url}/fleet/v1/tunnel`, upgradeHeaders('m1'))
   expect(late).toMatchObject({ status: 503, code: 'overloaded', retryAfter: '5' })
-  const broken = await hubWith({ authenticate: () => Promise.reject(new Error('the store says secret things')) })
+  const broken = await hubWith({
+    authenticate: () => Promise.reject(new Error('the store says secret things')),
+  })
   const failed = await refusal(`${broken.url}/fleet/v1/tunnel`, upgradeHeaders('m1'))
   expect(failed).toMatchObject({ status: 500, code: 'internal' })
   expect(failed?.message).not.toContain('secret')
@@ -283,13 +329,19 @@ test('a caller who sends its handshake byte by byte is cut off by the server the
 })
 
 test('what is no hub does not end a node: it says what answered and tries again', async () => {
-  const other = createServer((_, response) => response.writeHead(502, { 'retry-after': '1' }).end('<html>bad gateway'))
+  const other = createServer((_, response) =>
+    response.writeHead(502, { 'retry-after': '1' }).end('<html>bad gateway'),
+  )
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
   cleanups.push(() => other.close())
   const node = dial({ url: `http://127.0.0.1:${(other.address() as AddressInfo).port}` }, 'm1')
   await until(() => node.state().phase === 'waiting', 'the node waits')
   expect(node.state()).toMatchObject({
-    problem: { code: 'tunnel_handshake_invalid', message: "The hub's address answered 502, and not as a hub does.", retryAfterS: 1 },
+    problem: {
+      code: 'tunnel_handshake_invalid',
+      message: "The hub's address answered 502, and not as a hub does.",
+      retryAfterS: 1,
+    },
   })
 })
 
@@ -297,7 +349,12 @@ test('a hub with a base path is dialled below it; nonsense is refused at once', 
   const hub = await hubWith({ path: '/holon/fleet/v1/tunnel' })
   dial({ url: `${hub.url}/holon/` }, 'm1')
   expect((await hub.next()).nodeId).toBe('m1')
-  for (const [url, id] of [['ftp://x', 'm1'], ['hub', 'm1'], ['http://x', 'a b'], ['http://x', '']] as const) {
+  for (const [url, id] of [
+    ['ftp://x', 'm1'],
+    ['hub', 'm1'],
+    ['http://x', 'a b'],
+    ['http://x', ''],
+  ] as const) {
     expect(() => dialTo({ url }, id, { handler: echo })).toThrow(HolonError)
   }
 })

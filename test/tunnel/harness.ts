@@ -45,7 +45,9 @@ export async function startHub(
     },
   })
   // Node looks for slow handshakes every 30 seconds unless told otherwise.
-  const server = createServer({ connectionsCheckingInterval: 50 }, (_, response) => response.writeHead(404).end())
+  const server = createServer({ connectionsCheckingInterval: 50 }, (_, response) =>
+    response.writeHead(404).end(),
+  )
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
@@ -84,7 +86,11 @@ export const echo: TunnelHandler = async (request, response) => {
   response.end(Buffer.concat(chunks))
 }
 
-export function dialTo(hub: { url: string }, nodeId: string, options: Partial<DialOptions> = {}): TunnelDialer {
+export function dialTo(
+  hub: { url: string },
+  nodeId: string,
+  options: Partial<DialOptions> = {},
+): TunnelDialer {
   return dialHub({
     hubUrl: hub.url,
     nodeId,

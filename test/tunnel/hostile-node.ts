@@ -2,10 +2,24 @@
 import { WebSocket } from 'ws'
 import { handshakeHeaders, subprotocol } from '../../src/tunnel/wire.ts'
 
-export const types = { data: 0, headers: 1, rst: 3, settings: 4, push: 5, ping: 6, window: 8, continuation: 9 } as const
+export const types = {
+  data: 0,
+  headers: 1,
+  rst: 3,
+  settings: 4,
+  push: 5,
+  ping: 6,
+  window: 8,
+  continuation: 9,
+} as const
 export const flags = { endStream: 1, ack: 1, endHeaders: 4 } as const
 
-export function frame(type: number, flag: number, streamId: number, payload: Buffer = Buffer.alloc(0)): Buffer {
+export function frame(
+  type: number,
+  flag: number,
+  streamId: number,
+  payload: Buffer = Buffer.alloc(0),
+): Buffer {
   const head = Buffer.alloc(9)
   head.writeUIntBE(payload.length, 0, 3)
   head[3] = type

@@ -60,7 +60,10 @@ test('half an HTTP/2 frame and then only heartbeats', async () => {
   const error = failing(node.session)
   node.send(respond(1).subarray(0, 5))
   const beat = setInterval(() => node.ws.ping(), 50)
-  expect(await node.closed).toMatchObject({ code: closeCodes.misbehaved, reason: expect.stringContaining('never finished') })
+  expect(await node.closed).toMatchObject({
+    code: closeCodes.misbehaved,
+    reason: expect.stringContaining('never finished'),
+  })
   clearInterval(beat)
   expect(await error).toMatchObject({ code: 'tunnel_misbehaved' })
   expect(hub.lines).toHaveLength(1)
@@ -119,7 +122,10 @@ test('a node that never reads costs bounded memory and then its tunnel, though i
     },
   })
   const answer = node.session.request({ path: '/', method: 'POST', body }).catch((error: unknown) => error)
-  expect(await answer).toMatchObject({ code: 'tunnel_lost', message: expect.stringContaining('took nothing') })
+  expect(await answer).toMatchObject({
+    code: 'tunnel_lost',
+    message: expect.stringContaining('took nothing'),
+  })
   clearInterval(beat)
   // What the sockets of both ends hold, and no more.
   expect(pulled).toBeLessThan(32_000_000)
@@ -142,7 +148,10 @@ test('more data than a paused reader allows ends that answer', async () => {
 })
 
 test.each([
-  ['push promises', frame(types.push, flags.endHeaders, 1, Buffer.concat([Buffer.of(0, 0, 0, 2), status200]))],
+  [
+    'push promises',
+    frame(types.push, flags.endHeaders, 1, Buffer.concat([Buffer.of(0, 0, 0, 2), status200])),
+  ],
   ['SETTINGS floods', times(100, frame(types.settings, 0, 0))],
   ['PING floods', times(100, frame(types.ping, 0, 0, Buffer.alloc(8)))],
   ['floods of window updates', times(9_000, frame(types.window, 0, 0, Buffer.of(0, 0, 0, 1)))],
@@ -178,7 +187,10 @@ test.each([
     // What only spoils its own stream must spoil that one, at the latest when the node ends it.
     node.send(frame(types.rst, 0, 1, Buffer.of(0, 0, 0, 2)))
   })
-  expect(await error).toMatchObject({ name: 'HolonError', code: expect.stringMatching(/^tunnel_|^overloaded$/) })
+  expect(await error).toMatchObject({
+    name: 'HolonError',
+    code: expect.stringMatching(/^tunnel_|^overloaded$/),
+  })
   expect(node.session.stats().openStreams).toBe(0)
   node.ws.terminate()
   await node.session.closed

@@ -45,7 +45,11 @@ test('450 answers cancelled half way, then an upload of 32 MB arrives as it was 
 
   const pieces = Array.from({ length: 500 }, (_, i) => Buffer.alloc(64_000, `piece ${i}`))
   const sha256 = pieces.reduce((hash, piece) => hash.update(piece), createHash('sha256')).digest('hex')
-  const answer = await session.request({ path: '/hash', method: 'POST', body: Readable.from(pieces, { objectMode: false }) })
+  const answer = await session.request({
+    path: '/hash',
+    method: 'POST',
+    body: Readable.from(pieces, { objectMode: false }),
+  })
   expect(await answer.body.json()).toEqual({ bytes: 32_000_000, sha256 })
 })
 

@@ -22,21 +22,24 @@ test('a request goes through and comes back', async () => {
   expect(session.stats()).toMatchObject({ openStreams: 0, requests: 1 })
 })
 
-test.each([0, 5])('an answer the node breaks off after %i bytes is an error, never a whole answer', async (n) => {
-  const hub = keep(await startHub())
-  keep(
-    dialTo(hub, 'm1', {
-      handler: (_, response) => {
-        response.stream.respond({ ':status': 200 })
-        if (n > 0) response.stream.write('x'.repeat(n))
-        setTimeout(() => response.stream.destroy(), 50)
-      },
-    }),
-  )
-  const session = await hub.next()
-  const answer = await session.request({ path: '/', method: 'GET' })
-  await expect(answer.body.text()).rejects.toMatchObject({ code: 'tunnel_lost' })
-})
+test.each([0, 5])(
+  'an answer the node breaks off after %i bytes is an error, never a whole answer',
+  async (n) => {
+    const hub = keep(await startHub())
+    keep(
+      dialTo(hub, 'm1', {
+        handler: (_, response) => {
+          response.stream.respond({ ':status': 200 })
+          if (n > 0) response.stream.write('x'.repeat(n))
+          setTimeout(() => response.stream.destroy(), 50)
+        },
+      }),
+    )
+    const session = await hub.next()
+    const answer = await session.request({ path: '/', method: 'GET' })
+    await expect(answer.body.text()).rejects.toMatchObject({ code: 'tunnel_lost' })
+  },
+)
 
 test('a caller who leaves is seen by the node', async () => {
   const hub = keep(await startHub())
