@@ -149,14 +149,20 @@ export class TunnelLink {
 
   private answerPing(data: Buffer): void {
     this.heartbeat.heard()
-    if (!this.pingBudget.take(performance.now())) return this.misbehaved('it floods the tunnel with pings')
+    if (!this.pingBudget.take(performance.now())) {
+      this.misbehaved('it floods the tunnel with pings')
+      return
+    }
     // A peer that pings but reads nothing must not make pongs pile up here.
     if (this.ws.bufferedAmount < 64 * 1024) this.ws.pong(data, undefined, ignoreError)
   }
 
   private takePong(): void {
     this.heartbeat.heard()
-    if (!this.pongBudget.take(performance.now())) return this.misbehaved('it floods the tunnel with pongs')
+    if (!this.pongBudget.take(performance.now())) {
+      this.misbehaved('it floods the tunnel with pongs')
+      return
+    }
     if (this.pingSentAt > 0) this.rttMs = performance.now() - this.pingSentAt
     this.pingSentAt = 0
   }
@@ -166,7 +172,8 @@ export class TunnelLink {
     const now = performance.now()
     if (guard && this.ws.isPaused) guard.excuse(now)
     if (guard && guard.partialMs(now) > timing.silenceMs) {
-      return this.misbehaved('it began an HTTP/2 frame and never finished it')
+      this.misbehaved('it began an HTTP/2 frame and never finished it')
+      return
     }
     this.pingSentAt = now
     this.ws.ping(undefined, undefined, ignoreError)

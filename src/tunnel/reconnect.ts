@@ -76,7 +76,10 @@ export class Reconnector {
   lost(problem: HolonError): void {
     if (this.state.phase !== 'connecting' && this.state.phase !== 'connected') return
     this.refusals = problem.code === 'tunnel_refused' ? this.refusals + 1 : 0
-    if (this.isFinal(problem)) return this.become({ phase: 'ended', problem })
+    if (this.isFinal(problem)) {
+      this.become({ phase: 'ended', problem })
+      return
+    }
     if (this.state.phase === 'connected' && this.clock.now() - this.state.sinceMs >= this.policy.steadyMs) {
       this.attempts = 0
     }

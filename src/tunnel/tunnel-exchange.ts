@@ -161,9 +161,13 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     if (this.settled) return
     // Node says 'end' for a stream that was reset, too.
     const whole = this.parts.guard.sawEnd(this.streamId) && this.parts.endedBy() === null
-    if (!whole) return this.fail(this.explain(null))
+    if (!whole) {
+      this.fail(this.explain(null))
+      return
+    }
     if (this.promised !== null && this.promised !== this.received) {
-      return this.fail(misbehaved('The node sent an answer of another length than it had said.'))
+      this.fail(misbehaved('The node sent an answer of another length than it had said.'))
+      return
     }
     this.settle()
     // The node may answer before it has the whole request (a refusal, say): the rest is not wanted any more.

@@ -74,7 +74,10 @@ export class WebSocketDuplex extends Duplex {
 
   private receive(data: RawData, isBinary: boolean): void {
     if (this.destroyed) return
-    if (!isBinary) return this.watch.text()
+    if (!isBinary) {
+      this.watch.text()
+      return
+    }
     const bytes = data as Buffer
     this.watch.arrived(bytes)
     if (!this.destroyed && !this.push(bytes)) this.ws.pause()
@@ -82,7 +85,10 @@ export class WebSocketDuplex extends Duplex {
 
   /** Sends `bytes` in messages of bounded size and calls back when the socket has taken the last of them. */
   private send(bytes: Buffer, done: (error?: Error | null) => void): void {
-    if (this.ws.readyState !== this.ws.OPEN) return done(new Error('The WebSocket is closed.'))
+    if (this.ws.readyState !== this.ws.OPEN) {
+      done(new Error('The WebSocket is closed.'))
+      return
+    }
     this.bytesOut += bytes.length
     this.watch.leaving(bytes)
     this.waitingSince ??= performance.now()
