@@ -40,6 +40,27 @@ export const catalogue = {
     type: 'invalid_request_error',
     hint: 'Shorten the messages, or load the model with a longer context (`holon load MODEL --context N`).',
   },
+  bad_http: { status: 400, type: 'invalid_request_error', hint: 'Send a plain HTTP/1.1 request.' },
+  headers_too_large: {
+    status: 431,
+    type: 'invalid_request_error',
+    hint: 'Send at most 16 KiB of headers.',
+  },
+  request_timeout: {
+    status: 408,
+    type: 'invalid_request_error',
+    hint: 'Send the whole request without pausing.',
+  },
+  invalid_api_key: {
+    status: 401,
+    type: 'authentication_error',
+    hint: 'Send the key as `authorization: Bearer KEY`.',
+  },
+  origin_refused: {
+    status: 403,
+    type: 'permission_error',
+    hint: 'Call from the machine itself (http://127.0.0.1 or http://localhost), or without a browser.',
+  },
   not_found: { status: 404, type: 'not_found_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
   model_not_found: {
@@ -60,6 +81,11 @@ export const catalogue = {
     status: 502,
     type: 'server_error',
     hint: 'The engine is being restarted; send the request again.',
+  },
+  engine_timeout: {
+    status: 504,
+    type: 'server_error',
+    hint: 'Ask for a shorter answer or a shorter prompt, or use a faster model.',
   },
   engine_unavailable: {
     status: 503,
@@ -108,6 +134,13 @@ export const catalogue = {
     hint: 'Connect with `holon join HUB`; a proxy between must pass the upgrade headers on.',
   },
   tunnel_request_invalid: { status: 400, type: 'invalid_request_error' },
+
+  // State
+  store_unavailable: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Usage is kept in the journal meanwhile; `holon doctor` says what is wrong with the store.',
+  },
 
   // Files
   model_file_missing: {

@@ -17,6 +17,14 @@ export const loadRequest = z.object({
 })
 export const unloadRequest = z.object({ model: z.string().min(1) })
 
+/** `state` is `ready` when the load was waited for. */
+export const loadResponse = z.object({
+  model: z.string(),
+  node: z.string(),
+  state: z.enum(['loading', 'ready']),
+})
+export const unloadResponse = z.object({ model: z.string(), nodes: z.array(z.string()) })
+
 export const statusResponse = z.object({
   version: z.string(),
   pid: z.number().int(),
