@@ -1,7 +1,8 @@
 /**
  * The node's side of the tunnel bench and soak, as a process of its own: a stand-in for an engine that answers at once,
  * behind the real tunnel, and the same handler on a loopback port to compare with.
- * Arguments: the hub's URL, and the node's id. Prints one JSON line when it listens: `{"port"}`.
+ * Arguments: the hub's URL, the node's id and, to dial as many nodes at once, their number. Prints one JSON line when it
+ * listens: `{"port"}`.
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -39,6 +40,12 @@ const answers: Record<string, Answer> = {
       bytes += (each as Buffer).length
     }
     response.end(JSON.stringify({ bytes, sha256: hash.digest('hex') }))
+  },
+  /** Takes a body and says how long it was. */
+  '/sink': async (request, response) => {
+    let bytes = 0
+    for await (const each of request) bytes += (each as Buffer).length
+    response.end(JSON.stringify({ bytes }))
   },
   /** `chunks` events, one every `everyMs`. */
   '/sse': (request, response, query) => {
@@ -92,17 +99,20 @@ function handler(request: Request, response: Response): void | Promise<void> {
   response.end()
 }
 
-const [hubUrl, nodeId] = process.argv.slice(2)
-if (!hubUrl || !nodeId) throw new Error('usage: tunnel-node HUB_URL NODE_ID')
+const [hubUrl, nodeId, count = '1'] = process.argv.slice(2)
+if (!hubUrl || !nodeId) throw new Error('usage: tunnel-node HUB_URL NODE_ID [COUNT]')
 const server = createServer((request, response) => void handler(request, response))
 server.listen(0, '127.0.0.1', () => {
   process.stdout.write(`${JSON.stringify({ port: (server.address() as AddressInfo).port })}\n`)
 })
-dialHub({
-  hubUrl,
-  nodeId,
-  agentVersion: 'bench',
-  credential: () => `key-${nodeId}`,
-  handler,
-  reconnect: { baseMs: 100, maxMs: 1_000 },
-})
+for (let i = 0; i < Number(count); i++) {
+  const id = i === 0 ? nodeId : `${nodeId}-${i}`
+  dialHub({
+    hubUrl,
+    nodeId: id,
+    agentVersion: 'bench',
+    credential: () => `key-${id}`,
+    handler,
+    reconnect: { baseMs: 100, maxMs: 1_000 },
+  })
+}
