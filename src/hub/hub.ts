@@ -149,6 +149,7 @@ class RunningHub implements Hub {
     return createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
+      knownHosts: new Set(),
       gateway: this.gateway,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
