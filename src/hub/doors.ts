@@ -25,6 +25,8 @@ export interface Doors {
   app: (req: IncomingMessage, res: ServerResponse) => void
 }
 
+/** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
+const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
 
 export function createDoors(doors: Doors): Server {
@@ -76,6 +78,9 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     if (path === '/fleet/v1/events' && (req.method === 'GET' || req.method === 'HEAD')) {
       doors.events.handle(req, res, { 'x-request-id': newId('req') })
       return
+    }
+    if (Number(headers['content-length'] ?? 0) > maxManagementBytes) {
+      throw new HolonError('body_too_large', 'The body is larger than a management call needs.')
     }
     res.setHeader('x-request-id', newId('req'))
     doors.app(req, res)
