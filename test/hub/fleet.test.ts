@@ -10,6 +10,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
 import { createHub } from '../../src/hub/index.ts'
 import {
+  historyResponse,
   modelsResponse,
   nodesResponse,
   psResponse,
@@ -127,6 +128,10 @@ describe('/fleet/v1', () => {
     expect(row?.requests).toBeGreaterThanOrEqual(2)
     expect(row?.errors).toBeGreaterThanOrEqual(1)
     expect(row?.promptTokens).toBeGreaterThanOrEqual(7)
+    const { events } = historyResponse.parse(await (await get('/fleet/v1/history')).json())
+    expect(events.map((event) => event.type)).toEqual(
+      expect.arrayContaining(['hub.started', 'node.ready', 'model.ready']),
+    )
   }, 60_000)
 })
 
