@@ -1,13 +1,14 @@
 /**
  * The one way the arrows run (docs/architecture.md). A room may import itself and the rooms to its right:
- * cli -> { hub, agent, bench } -> pool -> { engines, tunnel, profile, formats } -> planner -> facts -> protocol -> core
+ * cli -> { hub, agent, bench } -> pool -> { engines, tunnel, profile } -> formats -> planner -> facts -> protocol -> core
  * test/checkers/boundaries.test.ts seeds violations and proves that these rules see them.
  */
 const order = [
   ['cli'],
   ['hub', 'agent', 'bench'],
   ['pool'],
-  ['engines', 'tunnel', 'profile', 'formats'],
+  ['engines', 'tunnel', 'profile'],
+  ['formats'],
   ['planner'],
   ['facts'],
   ['protocol'],

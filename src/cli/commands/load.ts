@@ -1,0 +1,60 @@
+import type { Command } from 'commander'
+import type { NodeModel, RunningModel } from '../../protocol/model.ts'
+import type { HubClient } from '../hub-client.ts'
+import type { Progress } from '../printer.ts'
+import { type Shell, wholeNumber } from '../shell.ts'
+
+interface LoadOptions {
+  context?: string
+  parallel?: string
+  engine?: string
+  json?: boolean
+}
+
+export function registerLoad(program: Command, shell: Shell): void {
+  program
+    .command('load <model>')
+    .description('Load a model into memory, and wait until it can answer.')
+    .option('--context <tokens>', 'context per answer, in tokens')
+    .option('--parallel <n>', 'answers at once')
+    .option('--engine <id>', 'engine to load it with (holon engines)')
+    .option('--json', 'print one JSON document')
+    .action(
+      shell.action(async (cli, model: string, options: LoadOptions) => {
+        const body = {
+          model,
+          contextTokens: options.context && wholeNumber('--context', 64, 16_777_216)(options.context),
+          parallel: options.parallel && wholeNumber('--parallel', 1, 256)(options.parallel),
+          engine: options.engine,
+        }
+        const hub = cli.hub()
+        const progress = cli.printer.progress(`Loading ${model}`)
+        const stopWatching = watchLoading(hub, model, progress)
+        try {
+          await hub.post('/fleet/v1/models/load', body)
+        } finally {
+          stopWatching()
+          progress.stop()
+        }
+        const running = await hub.get<{ models: RunningModel[] }>('/fleet/v1/ps')
+        const loaded = running.models.find((candidate) => candidate.id === model)
+        if (cli.printer.json) cli.printer.document({ model: loaded ?? null })
+        else
+          cli.printer.line(
+            `${model} is ready${loaded ? ` on ${loaded.engine}, context ${loaded.contextTokens} tokens` : ''}.`,
+          )
+        return 0
+      }),
+    )
+}
+
+/** Shows how far a load is until told to stop. A missed look is no failure: the load itself reports. */
+export function watchLoading(hub: HubClient, model: string, progress: Progress): () => void {
+  const look = async () => {
+    const { models } = await hub.get<{ models: NodeModel[] }>('/fleet/v1/models')
+    const loading = models.find((candidate) => candidate.id === model)?.progress
+    if (loading) progress.update(loading.percent === null ? null : loading.percent / 100, loading.phase)
+  }
+  const timer = setInterval(() => look().catch(() => undefined), 300)
+  return () => clearInterval(timer)
+}

@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { formatSeconds } from '../../core/units.ts'
+import type { StatusResponse } from '../../protocol/fleet.ts'
+import type { Shell } from '../shell.ts'
+
+export function registerStatus(program: Command, shell: Shell): void {
+  program
+    .command('status')
+    .description('Say whether Holon is running, where, and since when.')
+    .option('--json', 'print one JSON document')
+    .action(
+      shell.action(async ({ printer, hub }) => {
+        const status = await hub().get<StatusResponse>('/fleet/v1/status')
+        if (printer.json) {
+          printer.document(status)
+          return 0
+        }
+        const up = formatSeconds((Date.now() - status.startedAt) / 1000)
+        printer.line(`Holon ${status.version} is up at ${status.url} (process ${status.pid}, for ${up}).`)
+        if (status.advice) printer.line(status.advice)
+        return 0
+      }),
+    )
+}

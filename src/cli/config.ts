@@ -1,0 +1,116 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parse } from 'smol-toml'
+import { z } from 'zod'
+import { HolonError } from '../core/errors.ts'
+import { type Home, homeAt } from '../core/home.ts'
+import { MiB } from '../core/units.ts'
+
+/**
+ * Settings, resolved once: flag > environment > `holon.toml` > default. The file lies in HOLON_HOME and uses the
+ * names below in lower case; `holon.toml` never holds secrets that the environment can carry instead.
+ */
+export interface Config {
+  home: Home
+  host: string
+  port: number
+  /** Address of the hub that commands talk to, when it is not the one of this HOLON_HOME. */
+  hub: string | null
+  apiKey: string | null
+  databaseUrl: string | null
+  /** Engine to prefer, by id. */
+  engine: string | null
+  /** What models may take in memory on this node, in bytes; null lets the profile decide. */
+  memoryBudgetBytes: number | null
+  /** Model to load at start. */
+  model: string | null
+  /** Unload a model after this many idle seconds; 0 keeps it. */
+  idleUnloadS: number
+  hfToken: string | null
+}
+
+const text = z.string().trim().min(1)
+const wholeNumber = z.union([z.number(), text.regex(/^\d+$/, 'must be a whole number').transform(Number)])
+
+const fields = {
+  host: text.default('127.0.0.1'),
+  port: wholeNumber.pipe(z.number().int().min(0).max(65_535)).default(4656),
+  hub: z
+    .url({ protocol: /^https?$/, error: 'must be an http(s) address such as http://127.0.0.1:4656' })
+    .optional(),
+  api_key: text.optional(),
+  database_url: text.optional(),
+  engine: text.optional(),
+  memory_budget_mb: wholeNumber.pipe(z.number().int().min(64)).optional(),
+  model: text.optional(),
+  idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
+  hf_token: text.optional(),
+}
+type Field = keyof typeof fields
+
+const environmentName = (field: Field) =>
+  field === 'database_url' || field === 'hf_token' ? field.toUpperCase() : `HOLON_${field.toUpperCase()}`
+
+export type Flags = Partial<Record<Field, string | number | undefined>>
+
+/**
+ * @throws HolonError config_invalid, naming the setting, where it came from and what it may be
+ */
+export function resolveConfig(env: Record<string, string | undefined>, flags: Flags = {}): Config {
+  const root = resolve(env.HOLON_HOME?.trim() || join(homedir(), '.holon'))
+  const file = readFile(join(root, 'holon.toml'))
+  const pick = <F extends Field>(field: F): z.output<(typeof fields)[F]> => {
+    const variable = environmentName(field)
+    const [value, origin] =
+      flags[field] !== undefined
+        ? [flags[field], `--${field.replaceAll('_', '-')}`]
+        : env[variable]?.trim()
+          ? [env[variable], variable]
+          : [file[field], `${field} in holon.toml`]
+    const parsed = fields[field].safeParse(value)
+    if (parsed.success) return parsed.data as z.output<(typeof fields)[F]>
+    throw new HolonError(
+      'config_invalid',
+      `${origin} is "${String(value)}": ${parsed.error.issues[0]?.message}.`,
+      {
+        hint: 'Correct or remove the setting.',
+      },
+    )
+  }
+  const budget = pick('memory_budget_mb')
+  return {
+    home: homeAt(root),
+    host: pick('host'),
+    port: pick('port'),
+    hub: pick('hub')?.replace(/\/+$/, '') ?? null,
+    apiKey: pick('api_key') ?? null,
+    databaseUrl: pick('database_url') ?? null,
+    engine: pick('engine') ?? null,
+    memoryBudgetBytes: budget === undefined ? null : budget * MiB,
+    model: pick('model') ?? null,
+    idleUnloadS: pick('idle_unload_s'),
+    hfToken: pick('hf_token') ?? null,
+  }
+}
+
+function readFile(path: string): Record<string, unknown> {
+  if (!existsSync(path)) return {}
+  let settings: Record<string, unknown>
+  try {
+    settings = parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    throw new HolonError('config_invalid', `${path} is no valid TOML: ${reason}`, {
+      hint: 'Correct the file.',
+      cause,
+    })
+  }
+  const unknown = Object.keys(settings).filter((key) => !(key in fields))
+  if (unknown.length > 0) {
+    throw new HolonError('config_invalid', `${path} has unknown settings: ${unknown.join(', ')}.`, {
+      hint: `Known are ${Object.keys(fields).join(', ')}.`,
+    })
+  }
+  return settings
+}

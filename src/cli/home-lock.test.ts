@@ -1,0 +1,49 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeEach, expect, test } from 'vitest'
+import { type Home, homeAt } from '../core/home.ts'
+import { readLock, staleLock, takeLock } from './home-lock.ts'
+
+let home: Home
+beforeEach(() => {
+  home = homeAt(mkdtempSync(join(tmpdir(), 'holon-lock-')))
+})
+
+test('a second holder is refused and told who holds it', () => {
+  const lock = takeLock(home)
+  lock.publish('http://127.0.0.1:4656')
+  expect(() => takeLock(home)).toThrow(
+    `already running on ${home.root} at http://127.0.0.1:4656 (process ${process.pid})`,
+  )
+  lock.release()
+  expect(readLock(home)).toBeNull()
+  takeLock(home).release()
+})
+
+test('the lock of a process that is gone is taken over', () => {
+  mkdirSync(home.run, { recursive: true })
+  writeFileSync(
+    join(home.run, 'up.json'),
+    JSON.stringify({ pid: 2 ** 22 - 1, processStart: '1', url: 'http://x' }),
+  )
+  expect(readLock(home)).toBeNull()
+  expect(staleLock(home)).toMatchObject({ url: 'http://x' })
+  takeLock(home).release()
+})
+
+test.runIf(process.platform === 'linux')('a reused process id does not pass for the old holder', () => {
+  mkdirSync(home.run, { recursive: true })
+  writeFileSync(
+    join(home.run, 'up.json'),
+    JSON.stringify({ pid: process.pid, processStart: 'long ago', url: null }),
+  )
+  expect(readLock(home)).toBeNull()
+  takeLock(home).release()
+})
+
+test('a garbled lock file does not keep Holon from starting', () => {
+  mkdirSync(home.run, { recursive: true })
+  writeFileSync(join(home.run, 'up.json'), '{"pid":')
+  takeLock(home).release()
+})

@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander'
+import { registerDoctor } from './commands/doctor.ts'
+import { registerEngines } from './commands/engines.ts'
+import { registerLoad } from './commands/load.ts'
+import { registerModels } from './commands/models.ts'
+import { registerNodes } from './commands/nodes.ts'
+import { registerProfile } from './commands/profile.ts'
+import { registerPs } from './commands/ps.ts'
+import { registerPull } from './commands/pull.ts'
+import { registerRm } from './commands/rm.ts'
+import { registerRun } from './commands/run.ts'
+import { registerStatus } from './commands/status.ts'
+import { registerUnload } from './commands/unload.ts'
+import { registerUp } from './commands/up.ts'
+import { registerVersion } from './commands/version.ts'
+import { createShell } from './shell.ts'
+import { version } from './version.ts'
+
+/** The program: one file per command, each of which registers itself here. */
+const shell = createShell({ stdout: process.stdout, stderr: process.stderr, env: process.env })
+const program = new Command('holon')
+  .description('Many machines, one mind: language models on the machines you own, behind one address.')
+  .version(version, '-V, --version')
+  .configureHelp({ showGlobalOptions: false })
+  .showSuggestionAfterError(true)
+  .exitOverride()
+
+for (const register of [
+  registerUp,
+  registerStatus,
+  registerModels,
+  registerPull,
+  registerRm,
+  registerRun,
+  registerLoad,
+  registerUnload,
+  registerPs,
+  registerNodes,
+  registerEngines,
+  registerProfile,
+  registerDoctor,
+  registerVersion,
+]) {
+  register(program, shell)
+}
+
+// A reader that stops reading (`holon models | head -1`) is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(shell.exitCode)
+    throw error
+  })
+}
+
+try {
+  await program.parseAsync()
+  process.exitCode = shell.exitCode
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Commander has printed its message already; help and version end well, everything else was used wrongly.
+  process.exitCode = error.exitCode === 0 ? 0 : 2
+}

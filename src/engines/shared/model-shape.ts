@@ -1,0 +1,91 @@
+import { HolonError } from '../../core/errors.ts'
+import { formatBytes, GiB } from '../../core/units.ts'
+import { type GgufHeader, ggufNumber, ggufPerLayer, ggufString } from '../../formats/gguf/gguf-header.ts'
+import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
+
+/** What an engine must know of a model before it loads it: how big it is and what its context costs. */
+export interface ModelShape {
+  header: GgufHeader
+  architecture: string
+  weightsBytes: number
+  /** The longest context it was trained for, in tokens; null when the file does not say. */
+  trainedContext: number | null
+  /** KV cache per token of one sequence, 16-bit, in bytes. An upper bound for sliding-window models. */
+  kvBytesPerToken: number
+  layers: number
+}
+
+/**
+ * Reads the headers of all files of the set.
+ * @throws HolonError model_file_missing, model_file_invalid
+ */
+export async function readModelShape(path: string): Promise<ModelShape> {
+  const { header, totalBytes } = await readGgufSet(path)
+  const architecture = ggufString(header, 'general.architecture')
+  if (architecture === null) {
+    throw new HolonError('model_file_invalid', `The model file ${path} does not name its architecture.`)
+  }
+  const layers = ggufNumber(header, `${architecture}.block_count`) ?? 0
+  return {
+    header,
+    architecture,
+    weightsBytes: totalBytes,
+    trainedContext: ggufNumber(header, `${architecture}.context_length`),
+    kvBytesPerToken: kvBytesPerToken(header, architecture, layers),
+    layers,
+  }
+}
+
+function kvBytesPerToken(header: GgufHeader, architecture: string, layers: number): number {
+  const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
+  const latent = number('attention.kv_lora_rank')
+  if (latent) return layers * (latent + (number('rope.dimension_count') ?? 0)) * 2
+  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
+  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads
+  const headSize = (number('embedding_length') ?? 0) / Math.max(1, ...(heads ?? [1]))
+  const key = number('attention.key_length') ?? headSize
+  const value = number('attention.value_length') ?? headSize
+  return (kvHeads ?? []).reduce((sum, count) => sum + count, 0) * (key + value) * 2
+}
+
+/** Weights as they stand in memory, and scratch space for one batch. */
+const computeBytes = 0.3 * GiB
+const smallestContext = 256
+/** More than this is allotted only when asked for: a KV cache nobody uses still takes the memory. */
+const defaultLongest = 8192
+
+/**
+ * Tokens per sequence: what was asked, else what the model was trained for, as far as half of the memory left
+ * beside the weights holds it for all sequences. Each sequence has its own budget, so that one long
+ * conversation never takes another's room.
+ * @throws HolonError model_too_big, invalid_parameter
+ */
+export function chooseContext(
+  shape: Pick<ModelShape, 'weightsBytes' | 'trainedContext' | 'kvBytesPerToken'>,
+  wish: { contextTokens: number | null; parallel: number; availableBytes: number },
+): number {
+  const { parallel, availableBytes } = wish
+  const trained = shape.trainedContext ?? 4096
+  const left = availableBytes - shape.weightsBytes - Math.min(computeBytes, shape.weightsBytes)
+  const needed = (tokens: number): number => tokens * parallel * shape.kvBytesPerToken
+  if (wish.contextTokens !== null && wish.contextTokens > trained) {
+    throw new HolonError(
+      'invalid_parameter',
+      `A context of ${wish.contextTokens} tokens was asked for, but the model was trained for ${trained}.`,
+      { param: 'context', hint: `Ask for at most ${trained}.` },
+    )
+  }
+  const least = wish.contextTokens ?? Math.min(trained, smallestContext)
+  if (needed(least) > left) {
+    const total = shape.weightsBytes + needed(least)
+    throw new HolonError(
+      'model_too_big',
+      `The model needs about ${formatBytes(total)} (weights ${formatBytes(shape.weightsBytes)}, and a context of ` +
+        `${least} tokens for ${parallel} at once), but ${formatBytes(Math.max(0, availableBytes))} of memory is free.`,
+    )
+  }
+  if (wish.contextTokens !== null) return wish.contextTokens
+  let tokens = Math.min(trained, defaultLongest)
+  while (tokens > least && needed(tokens) > left / 2) tokens = Math.max(least, Math.floor(tokens / 2))
+  return tokens
+}
