@@ -24,8 +24,13 @@ export const memberOf = (machine: Machine): Member => ({
 
 /** Equal machines are planned for once: a hundred of three kinds are three. */
 export function kindOf(one: Machine): string {
-  return `${one.hardware.chip.id}|${one.hardware.count}|${one.memoryBytes}|${one.usable.limitBytes}`
+  const known = kinds.get(one)
+  if (known !== undefined) return known
+  const kind = `${one.hardware.chip.id}|${one.hardware.count}|${one.memoryBytes}|${one.usable.limitBytes}`
+  kinds.set(one, kind)
+  return kind
 }
+const kinds = new WeakMap<Machine, string>()
 
 /** Physical memory is made in powers of two whatever the label says. */
 const fromLabel = (gb: number): number => gb * GiB

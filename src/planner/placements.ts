@@ -57,14 +57,20 @@ function memoryRow(machine: Machine, use: MemoryUse): MachineMemory {
   }
 }
 
+const llamaCpp = parseEngine('llama.cpp')
+const llamaCppRpc = parseEngine('llama.cpp RPC')
+const mlx = parseEngine('mlx')
+const vllm = parseEngine('vllm')
+const distributedLlama = parseEngine('distributed-llama')
+
 /** The engine a placement would run on when nobody chose: what the field uses there. */
 export function engineFor(request: PlanRequest, machines: readonly Machine[], strategy: Setup['strategy']): Engine {
   if (request.engine) return request.engine
-  const vendors = new Set(machines.map((machine) => machine.hardware.chip.vendor))
-  if (strategy === 'solo') return parseEngine('llama.cpp')
-  if (vendors.size === 1 && vendors.has('Apple') && request.link?.transport === 'rdma') return parseEngine('mlx')
-  if (strategy === 'tensor') return parseEngine(vendors.has('Apple') ? 'mlx' : vendors.has('NVIDIA') ? 'vllm' : 'distributed-llama')
-  return parseEngine('llama.cpp RPC')
+  if (strategy === 'solo') return llamaCpp
+  const allFrom = (vendor: string) => machines.every((machine) => machine.hardware.chip.vendor === vendor)
+  if (request.link?.transport === 'rdma' && allFrom('Apple')) return mlx
+  if (strategy === 'tensor') return allFrom('Apple') ? mlx : allFrom('NVIDIA') ? vllm : distributedLlama
+  return llamaCppRpc
 }
 
 interface Sized {
@@ -81,7 +87,12 @@ function overLimit(machine: Machine, use: MemoryUse): string | null {
 }
 
 function sized(setup: Setup, machines: readonly Machine[], shares: readonly number[], ways: number): Sized {
-  const uses = machines.map((_, i) => memoryUse(setup, shares[i] as number, ways))
+  const known = new Map<number, MemoryUse>()
+  const uses = shares.map((share) => {
+    const use = known.get(share) ?? memoryUse(setup, share, ways)
+    known.set(share, use)
+    return use
+  })
   const troubles = machines.map((machine, i) => overLimit(machine, uses[i]!)).filter((text) => text !== null)
   return {
     fits: troubles.length === 0,
@@ -158,6 +169,12 @@ function stagesOf(setup: Setup, machines: readonly Machine[], link: LinkSpec, co
   })
 }
 
+/** "40 on a, 20 on b"; many machines are named by the first few. */
+function layersText(used: readonly { machine: Machine; layers: number }[]): string {
+  const named = used.slice(0, 6).map((entry) => `${entry.layers} on ${entry.machine.id}`)
+  return used.length > 6 ? `${named.join(', ')} and ${used.length - 6} more` : named.join(', ')
+}
+
 /** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
 export function pipelinePlacement(request: PlanRequest, machines: readonly Machine[], constants: Constants = shipped): Placement {
   const engine = engineFor(request, machines, 'pipeline')
@@ -180,7 +197,7 @@ export function pipelinePlacement(request: PlanRequest, machines: readonly Machi
   const setup = setupFor(request, members, members.length > 1 ? 'pipeline' : 'solo', engine, members.length > 1 ? link : null)
   const size = sized(setup, members, shares, 1)
   const because = [
-    `layers ${used.map((entry) => `${entry.layers} on ${entry.machine.id}`).join(', ')}: ${objective === 'latency' ? 'the fastest memory filled first, since stage times add up' : 'stage times levelled, since the slowest sets the pace'}`,
+    `layers ${layersText(used)}: ${objective === 'latency' ? 'the fastest memory filled first, since stage times add up' : 'stage times levelled, since the slowest sets the pace'}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
   const unused = machines.length - members.length
@@ -192,7 +209,7 @@ export function pipelinePlacement(request: PlanRequest, machines: readonly Machi
 export function tensorObstacle(request: PlanRequest, machines: readonly Machine[]): string | null {
   const n = machines.length
   const { model } = request
-  if (new Set(machines.map((machine) => machine.hardware.chip.id)).size > 1) return 'a tensor split wants equal machines: every layer would wait for the slowest'
+  if (machines.some((machine) => machine.hardware.chip.id !== machines[0]!.hardware.chip.id)) return 'a tensor split wants equal machines: every layer would wait for the slowest'
   if (model.heads % n !== 0) return `${model.heads} attention heads do not divide by ${n}`
   if (model.hidden % n !== 0) return `the width ${model.hidden} does not divide by ${n}`
   if (model.kv.shards > 1 && model.kv.shards % n !== 0 && n % model.kv.shards !== 0) return `${model.kv.shards} KV heads do not divide by ${n}`
