@@ -15,7 +15,7 @@ import { silentLog } from '../core/log.ts'
 import { formatBytes } from '../core/units.ts'
 import type { EngineProcess } from '../engines/engine.ts'
 import { createDrivers } from '../engines/index.ts'
-import { median } from './median.ts'
+import { median } from '../core/median.ts'
 import { halfBillion, writeRandomGguf } from './random-gguf.ts'
 
 interface Speeds {
