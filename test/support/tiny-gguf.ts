@@ -20,8 +20,9 @@ export interface TinyGguf {
   chatTemplate?: string | null
   /** Marker tokens to add (`<tool_call>` ...), as user-defined tokens. */
   markers?: string[]
-  /** Added to the end-of-turn token's row scale: above 1 makes it likelier to end. */
   name?: string
+  /** Leave the weights out, for a file that only claims to be large. */
+  headerOnly?: boolean
 }
 
 /** A 0.5B model's shape (24 layers x 896, tied embeddings), for benches. */
@@ -232,6 +233,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     seed: 1,
     markers: [],
     name: 'tiny',
+    headerOnly: false,
     ...options,
   }
   const { tokens, merges, kinds } = vocabulary(model.vocab, model.markers)
@@ -286,7 +288,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     Buffer.concat([head.bytes(), keys.bytes(), infos.bytes()]),
     tensors,
     sizeOf,
-    model.seed,
+    model.headerOnly ? null : model.seed,
   )
 }
 
@@ -295,9 +297,9 @@ function writeParts(
   header: Buffer,
   tensors: Tensor[],
   sizeOf: (tensor: Tensor) => number,
-  seed: number,
+  seed: number | null,
 ): number {
-  const random = randomSource(seed)
+  const random = randomSource(seed ?? 0)
   const pools = new Map<TypeName, Buffer>()
   const file = openSync(path, 'w')
   try {
@@ -307,6 +309,7 @@ function writeParts(
       if (missing > 0) size += writeSync(file, Buffer.alloc(missing))
     }
     pad()
+    if (seed === null) return size
     for (const tensor of tensors) {
       let left = sizeOf(tensor)
       if (tensor.shape.length === 1) {

@@ -167,12 +167,14 @@ async function readWeights(
   } catch (cause) {
     errors.push(String(cause))
   }
-  if (!loaded) throw failure(errors)
+  if (!loaded) throw await failure(errors)
   return model
 }
 
 /** llama.cpp says why on its log, the last lines being the most general; the first error is the reason. */
-function failure(errors: readonly string[]): HolonError {
+async function failure(errors: readonly string[]): Promise<HolonError> {
+  // The log comes from another thread, a moment after the result.
+  await new Promise((resolve) => setTimeout(resolve, 20))
   const why = errors.find((line) => /error|unknown|missing|invalid|fail/i.test(line)) ?? errors[0]
   const clean = why?.replace(/^\w+: /, '').replace(/^error loading model: /, '')
   const memory = errors.some((line) => /alloc|out of memory|insufficient/i.test(line))
@@ -213,7 +215,7 @@ async function createContext(
   } catch (cause) {
     errors.push(String(cause))
   }
-  if (!made) throw failure(errors)
+  if (!made) throw await failure(errors)
   return context
 }
 
