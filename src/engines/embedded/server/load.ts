@@ -3,7 +3,7 @@ import { HolonError } from '../../../core/errors.ts'
 import { ggufArray, ggufNumber, ggufString } from '../../../formats/gguf/gguf-header.ts'
 import type { LoadProgress } from '../../../protocol/model.ts'
 import { availableMemoryBytes } from '../../shared/memory.ts'
-import { chooseContext, type ModelShape, readModelShape } from '../../shared/model-shape.ts'
+import { chooseContext, type ModelShape, poolsWholeInput, readModelShape } from '../../shared/model-shape.ts'
 import { loadNative, type NativeContext, type NativeModel, type NativeModule } from './binding.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { Decoder } from './decoder.ts'
@@ -49,9 +49,6 @@ export interface Report {
 
 const batchSize = 512
 const maxWaiting = 64
-/** llama.h's pooling types that look at every token at once. */
-const poolMean = 1
-const poolFirst = 2
 
 /** @throws HolonError model_file_missing, model_file_invalid, model_too_big, model_load_failed */
 export async function loadModel(config: ServerConfig, report: Report): Promise<LoadedModel> {
@@ -82,13 +79,12 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
   const model = await readWeights(native, config, shape, gpu, contextTokens, errors, report)
   const vocabulary = new Vocabulary(model)
   const threads = gpu ? gpuThreads() : { decode: config.threads ?? 0, prefill: config.threads ?? 0 }
-  const pooling = ggufNumber(header, `${architecture}.pooling_type`)
   const embedder = new Embedder({
     native,
     model,
     contextTokens,
     threads,
-    wholeInput: pooling === poolMean || pooling === poolFirst,
+    wholeInput: poolsWholeInput(shape),
     failure: () => failure(errors),
   })
   const loaded = {
