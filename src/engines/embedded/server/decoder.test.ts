@@ -130,6 +130,15 @@ describe('the decoder', () => {
     ])
   })
 
+  test('puts sequences into a batch in ascending order, for llama.cpp computes only those together', async () => {
+    const { context, run } = setUp()
+    await run(5, [1])
+    await Promise.all([run(6, [1, 2, 3]), run(7, [1, 2, 3])])
+    const orders = context.batches.map((batch) => batch.map(([sequence]) => sequence))
+    expect(orders).toContainEqual([0, 1])
+    expect(orders).not.toContainEqual([1, 0])
+  })
+
   test('fails only the answers of a batch that failed, and forgets what their sequences held', async () => {
     const { context, run } = setUp()
     context.failNext = 'no room'
