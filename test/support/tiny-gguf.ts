@@ -21,6 +21,8 @@ export interface TinyGguf {
   /** Marker tokens to add (`<tool_call>` ...), as user-defined tokens. */
   markers?: string[]
   name?: string
+  /** Further keys, written as float32. */
+  numbers?: Record<string, number>
   /** Leave the weights out, for a file that only claims to be large. */
   headerOnly?: boolean
 }
@@ -234,6 +236,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     markers: [],
     name: 'tiny',
     headerOnly: false,
+    numbers: {},
     ...options,
   }
   const { tokens, merges, kinds } = vocabulary(model.vocab, model.markers)
@@ -261,6 +264,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
   ]
   const template = options.chatTemplate === undefined ? chatMl : options.chatTemplate
   if (template !== null) entries.push(() => keys.keyString('tokenizer.chat_template', template))
+  for (const [key, value] of Object.entries(model.numbers)) entries.push(() => keys.keyF32(key, value))
   for (const entry of entries) entry()
 
   const sizeOf = (tensor: Tensor): number => {

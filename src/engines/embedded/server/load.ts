@@ -8,6 +8,7 @@ import { loadNative, type NativeContext, type NativeModel, type NativeModule } f
 import { ChatTemplate } from './chat-template.ts'
 import { Decoder } from './decoder.ts'
 import { Embedder } from './embedder.ts'
+import { defaultSampling, type Sampling } from './sampling.ts'
 import { measureThreads, ThreadCache, type Threads, threadCandidates, warmUp } from './threads.ts'
 import { Vocabulary } from './vocabulary.ts'
 
@@ -33,6 +34,8 @@ export interface LoadedModel {
   vocabulary: Vocabulary
   vocabularySize: number
   template: ChatTemplate
+  /** How tokens are chosen when a request does not say. */
+  sampling: Omit<Sampling, 'seed'>
   /** Null for an embedding model. */
   decoder: Decoder | null
   embedder: Embedder
@@ -95,6 +98,7 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
     vocabulary,
     vocabularySize: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? 0,
     template: readTemplate(shape, vocabulary, model),
+    sampling: readSampling(shape),
     embedder,
     contextTokens,
     parallel: config.parallel,
@@ -266,4 +270,18 @@ function readTemplate(shape: ModelShape, vocabulary: Vocabulary, model: NativeMo
     bos: vocabulary.bos >= 0 ? vocabulary.name(vocabulary.bos) : '',
     eos: eos >= 0 ? vocabulary.name(eos) : '',
   })
+}
+
+/** Makers of models may write the settings they found best into the file; llama-server follows them too. */
+function readSampling(shape: ModelShape): Omit<Sampling, 'seed'> {
+  const setting = (key: string, fallback: number): number =>
+    ggufNumber(shape.header, `general.sampling.${key}`) ?? fallback
+  return {
+    ...defaultSampling,
+    temperature: setting('temp', defaultSampling.temperature),
+    topK: setting('top_k', defaultSampling.topK),
+    topP: setting('top_p', defaultSampling.topP),
+    minP: setting('min_p', defaultSampling.minP),
+    repeatPenalty: setting('penalty_repeat', defaultSampling.repeatPenalty),
+  }
 }
