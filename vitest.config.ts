@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const all = process.env.HOLON_TEST === 'all'
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'web/src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: all ? [] : ['test/all/**'],
     testTimeout: 30_000,
     hookTimeout: 180_000,

@@ -11,5 +11,8 @@ import type { Log } from '../core/log.ts'
 export function createFileLog(home: Home, level = process.env.HOLON_LOG ?? 'info'): Log {
   mkdirSync(home.logs, { recursive: true })
   const known = ['debug', 'info', 'warn', 'error', 'silent'].includes(level) ? level : 'info'
-  return pino({ level: known, base: null }, destination({ dest: join(home.logs, 'holon.log'), mkdir: true, sync: true }))
+  return pino(
+    { level: known, base: null },
+    destination({ dest: join(home.logs, 'holon.log'), mkdir: true, sync: true }),
+  )
 }

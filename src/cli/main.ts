@@ -1,12 +1,18 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import { registerDoctor } from './commands/doctor.ts'
+import { registerEngines } from './commands/engines.ts'
 import { registerLoad } from './commands/load.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
+import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
+import { registerPull } from './commands/pull.ts'
+import { registerRm } from './commands/rm.ts'
 import { registerRun } from './commands/run.ts'
 import { registerStatus } from './commands/status.ts'
 import { registerUnload } from './commands/unload.ts'
+import { registerUp } from './commands/up.ts'
 import { registerVersion } from './commands/version.ts'
 import { createShell } from './shell.ts'
 import { version } from './version.ts'
@@ -21,13 +27,19 @@ const program = new Command('holon')
   .exitOverride()
 
 for (const register of [
+  registerUp,
   registerStatus,
-  registerNodes,
   registerModels,
+  registerPull,
+  registerRm,
+  registerRun,
   registerLoad,
   registerUnload,
   registerPs,
-  registerRun,
+  registerNodes,
+  registerEngines,
+  registerProfile,
+  registerDoctor,
   registerVersion,
 ]) {
   register(program, shell)

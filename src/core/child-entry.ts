@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
  * Tests run from `src/*.ts`, which Node 20 cannot execute, so they start the built twin under `dist/`.
  */
 export function childEntry(parentUrl: string, relative: string): string {
-  const path = fileURLToPath(new URL(relative, parentUrl))
-  if (!path.endsWith('.ts')) return path
-  return path.replace(/([\\/])src([\\/])(?!.*[\\/]src[\\/])/, '$1dist$2').replace(/\.ts$/, '.js')
+  const path = fileURLToPath(new URL(relative, parentUrl)).replace(/\.ts$/, '.js')
+  // Decided by the parent, not by the path: a built Holon that lies under ~/src must not lose that folder.
+  if (!parentUrl.endsWith('.ts')) return path
+  return path.replace(/([\\/])src([\\/])(?!.*[\\/]src[\\/])/, '$1dist$2')
 }

@@ -40,6 +40,27 @@ export const catalogue = {
     type: 'invalid_request_error',
     hint: 'Shorten the messages, or load the model with a longer context (`holon load MODEL --context N`).',
   },
+  bad_http: { status: 400, type: 'invalid_request_error', hint: 'Send a plain HTTP/1.1 request.' },
+  headers_too_large: {
+    status: 431,
+    type: 'invalid_request_error',
+    hint: 'Send at most 16 KiB of headers.',
+  },
+  request_timeout: {
+    status: 408,
+    type: 'invalid_request_error',
+    hint: 'Send the whole request without pausing.',
+  },
+  invalid_api_key: {
+    status: 401,
+    type: 'authentication_error',
+    hint: 'Send the key as `authorization: Bearer KEY`.',
+  },
+  origin_refused: {
+    status: 403,
+    type: 'permission_error',
+    hint: 'Call from the machine itself (http://127.0.0.1 or http://localhost), or without a browser.',
+  },
   not_found: { status: 404, type: 'not_found_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
   model_not_found: {
@@ -61,6 +82,11 @@ export const catalogue = {
     type: 'server_error',
     hint: 'The engine is being restarted; send the request again.',
   },
+  engine_timeout: {
+    status: 504,
+    type: 'server_error',
+    hint: 'Ask for a shorter answer or a shorter prompt, or use a faster model.',
+  },
   engine_unavailable: {
     status: 503,
     type: 'server_error',
@@ -72,6 +98,48 @@ export const catalogue = {
     status: 507,
     type: 'server_error',
     hint: 'Choose a smaller quant or context: `holon plan MODEL` says what fits.',
+  },
+
+  // The tunnel between hub and node
+  tunnel_lost: {
+    status: 502,
+    type: 'server_error',
+    hint: 'The node connects again by itself; send the request again.',
+  },
+  tunnel_refused: {
+    status: 401,
+    type: 'authentication_error',
+    hint: 'Join again with `holon join HUB`.',
+  },
+  tunnel_revoked: {
+    status: 403,
+    type: 'permission_error',
+    hint: 'Ask the owner of the hub; joining again needs a new approval.',
+  },
+  tunnel_identity_in_use: {
+    status: 409,
+    type: 'permission_error',
+    hint: 'Stop the other agent, or give this machine its own identity with `holon logout` and `holon join HUB`.',
+  },
+  tunnel_version: { status: 426, type: 'invalid_request_error' },
+  tunnel_rate_limited: { status: 429, type: 'rate_limit_error', hint: 'Wait as long as Retry-After says.' },
+  tunnel_misbehaved: {
+    status: 502,
+    type: 'server_error',
+    hint: 'If that node runs an unmodified Holon, please report it with the log.',
+  },
+  tunnel_handshake_invalid: {
+    status: 400,
+    type: 'invalid_request_error',
+    hint: 'Connect with `holon join HUB`; a proxy between must pass the upgrade headers on.',
+  },
+  tunnel_request_invalid: { status: 400, type: 'invalid_request_error' },
+
+  // State
+  store_unavailable: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Usage is kept in the journal meanwhile; `holon doctor` says what is wrong with the store.',
   },
 
   // Files

@@ -17,6 +17,14 @@ export const loadRequest = z.object({
 })
 export const unloadRequest = z.object({ model: z.string().min(1) })
 
+/** `state` is `ready` when the load was waited for. */
+export const loadResponse = z.object({
+  model: z.string(),
+  node: z.string(),
+  state: z.enum(['loading', 'ready']),
+})
+export const unloadResponse = z.object({ model: z.string(), nodes: z.array(z.string()) })
+
 export const statusResponse = z.object({
   version: z.string(),
   pid: z.number().int(),
@@ -35,6 +43,19 @@ export const usageRow = z.object({
   errors: z.number().int(),
 })
 export const usageResponse = z.object({ usage: z.array(usageRow) })
+
+/** What happened to the fleet, newest first. */
+export const historyResponse = z.object({
+  events: z.array(
+    z.object({
+      /** Milliseconds since the epoch. */
+      time: z.number(),
+      /** `hub.started`, `hub.stopped`, `node.ready`, `node.gone`, `model.ready`, `model.failed`, `model.unloaded`. */
+      type: z.string(),
+      data: z.record(z.string(), z.unknown()),
+    }),
+  ),
+})
 
 /** Events on GET /fleet/v1/events (SSE, `event:` is the type, `data:` the JSON). */
 export const fleetEvent = z.discriminatedUnion('type', [

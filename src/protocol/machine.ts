@@ -11,6 +11,7 @@ export const gpu = z.object({
   unified: z.boolean(),
   driver: z.string().nullable(),
 })
+export type Gpu = z.infer<typeof gpu>
 
 /** Memory bandwidth, measured. Payload is what a program moved; bus traffic counts reads and writes apart. */
 export const bandwidth = z.object({
@@ -21,7 +22,26 @@ export const bandwidth = z.object({
   copyPayloadBytesS: z.number(),
   /** Bytes per second on the bus during the copy: every byte is read and written. */
   copyBusBytesS: z.number(),
+  /** Other programs had the cores for much of the time, so the hardware is faster than this. */
+  disturbed: z.boolean().optional(),
 })
+
+/** One Thunderbolt port of a Mac, as the system reports it. */
+export const thunderboltPort = z.object({
+  /** Number of the receptacle, as in "Thunderbolt 2" of the network settings; null when not told. */
+  receptacle: z.number().int().nullable(),
+  /** Identity of this port's bus; a peer names it as `peerDomain`, which makes the graph of cables. */
+  domain: z.string().nullable(),
+  /** Gbit/s: of the link when `connected`, else the most the port can do. */
+  gbitS: z.number().nullable(),
+  connected: z.boolean(),
+  /** The machine at the other end, when it is a Mac. */
+  peerName: z.string().nullable(),
+  peerDomain: z.string().nullable(),
+  /** The peer offers RDMA over this cable. */
+  peerRdma: z.boolean(),
+})
+export type ThunderboltPort = z.infer<typeof thunderboltPort>
 
 export const engineFound = z.object({
   id: z.string(),
@@ -33,6 +53,10 @@ export const engineFound = z.object({
   models: z.array(z.string()),
   whyNot: z.string().nullable(),
   hint: z.string().nullable(),
+  /** What it computes on here, best first ("cpu", "metal", "cuda", "rocm", "vulkan"); absent when not known. */
+  devices: z.array(z.string()).optional(),
+  /** Not here yet, but Holon fetches it by itself when the first model is loaded. */
+  onFirstUse: z.boolean().optional(),
 })
 export type EngineFound = z.infer<typeof engineFound>
 
@@ -61,6 +85,8 @@ export const machineProfile = z.object({
   }),
   disk: z.object({ path: z.string(), totalBytes: z.number(), freeBytes: z.number() }),
   bandwidth: z.array(bandwidth),
+  /** Absent on machines that do not report their ports. */
+  thunderbolt: z.array(thunderboltPort).optional(),
   engines: z.array(engineFound),
 })
 export type MachineProfile = z.infer<typeof machineProfile>

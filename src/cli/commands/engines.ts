@@ -7,7 +7,11 @@ import type { Printer } from '../printer.ts'
 import type { Shell } from '../shell.ts'
 
 /** What people call an engine, beside its id. */
-const alsoKnownAs: Record<string, string> = { 'llama.cpp': 'llama-server', llamacpp: 'llama-server', 'node-llama-cpp': 'embedded' }
+const alsoKnownAs: Record<string, string> = {
+  'llama.cpp': 'llama-server',
+  llamacpp: 'llama-server',
+  'node-llama-cpp': 'embedded',
+}
 
 export function registerEngines(program: Command, shell: Shell): void {
   const engines = program
@@ -31,10 +35,16 @@ async function listEngines(printer: Printer, config: Config): Promise<number> {
   }
   printer.table(
     ['engine', 'state', 'version', 'where'],
-    found.map((engine) => [engine.id, engine.available ? 'ready' : 'not here', engine.version ?? '–', engine.path ?? engine.url ?? '–']),
+    found.map((engine) => [
+      engine.id,
+      engine.available ? 'ready' : 'not here',
+      engine.version ?? '–',
+      engine.path ?? engine.url ?? '–',
+    ]),
   )
   for (const engine of found) {
-    if (!engine.available) printer.note(`${engine.id}: ${engine.whyNot ?? 'not installed'}. ${engine.hint ?? ''}`.trim())
+    if (!engine.available)
+      printer.note(`${engine.id}: ${engine.whyNot ?? 'not installed'}. ${engine.hint ?? ''}`.trim())
   }
   return 0
 }
@@ -63,6 +73,7 @@ async function installEngine(printer: Printer, config: Config, name: string): Pr
   }
   const found = await driver.detect()
   if (printer.json) printer.document({ engine: found })
-  else printer.line(`${driver.title} ${found.version ?? ''} is ready${found.path ? ` at ${found.path}` : ''}.`)
+  else
+    printer.line(`${driver.title} ${found.version ?? ''} is ready${found.path ? ` at ${found.path}` : ''}.`)
   return found.available ? 0 : 1
 }

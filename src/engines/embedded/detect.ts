@@ -51,9 +51,11 @@ export async function detectEmbedded(home: Home, machine: PackMachine = thisMach
     found.hint = 'Install llama.cpp (`holon engines install llama.cpp`) or attach another engine.'
     return found
   }
+  found.devices = wanted.gpu ? [wanted.gpu, 'cpu'] : ['cpu']
   found.path = findNative(home, wanted)
   found.available = found.path !== null
   if (!found.available) {
+    found.onFirstUse = true
     found.whyNot = 'The engine pack has not been fetched yet.'
     found.hint = `It comes with the first model loaded (${Math.round(wanted.bytes / MB)} MB).`
   }

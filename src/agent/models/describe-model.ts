@@ -1,0 +1,104 @@
+/** What a model file is, from its own header: the words people see and the shape the memory estimate needs. */
+import { asHolonError } from '../../core/errors.ts'
+import { quantOfHeader } from '../../formats/gguf/file-type.ts'
+import {
+  type GgufHeader,
+  ggufArray,
+  ggufBoolean,
+  ggufNumber,
+  ggufPerLayer,
+  ggufString,
+} from '../../formats/gguf/gguf-header.ts'
+import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
+import type { ModelShape } from '../memory-need.ts'
+
+export interface ModelDescription {
+  /** `adapter`, `mmproj`, `imatrix`: files that are parts of models, not models. */
+  kind: 'model' | 'part'
+  architecture: string | null
+  name: string | null
+  quant: string | null
+  paramsTotal: number | null
+  sizeBytes: number
+  contextMax: number | null
+  embedding: boolean
+  problem: string | null
+  /** Null when the file cannot be used. */
+  shape: ModelShape | null
+}
+
+const broken: Omit<ModelDescription, 'sizeBytes' | 'problem'> = {
+  kind: 'model',
+  architecture: null,
+  name: null,
+  quant: null,
+  paramsTotal: null,
+  contextMax: null,
+  embedding: false,
+  shape: null,
+}
+
+/** Never throws: a file that cannot be used is described with its problem. `sizeBytes` is what is on the disk. */
+export async function describeModel(path: string, sizeBytes: number): Promise<ModelDescription> {
+  try {
+    const { header, tensors } = await readGgufSet(path)
+    const type = ggufString(header, 'general.type')
+    const architecture = ggufString(header, 'general.architecture')
+    const shape = architecture === null ? null : shapeOf(header, architecture, tensors)
+    return {
+      kind: type === null || type === 'model' ? 'model' : 'part',
+      architecture,
+      name: ggufString(header, 'general.name'),
+      quant: quantOfHeader(header, tensors),
+      paramsTotal: tensors.reduce((sum, tensor) => sum + tensor.weights, 0) || null,
+      sizeBytes,
+      contextMax: architecture === null ? null : contextOf(header, architecture),
+      embedding: architecture !== null && isEmbedding(header, architecture),
+      problem: problemOf(architecture, tensors.length),
+      shape,
+    }
+  } catch (thrown) {
+    return { ...broken, sizeBytes, problem: asHolonError(thrown).message }
+  }
+}
+
+function problemOf(architecture: string | null, tensors: number): string | null {
+  if (architecture === null) return 'The file does not say of which architecture the model is.'
+  if (tensors === 0) return 'The file holds a vocabulary and no weights.'
+  return null
+}
+
+function contextOf(header: GgufHeader, architecture: string): number | null {
+  const tokens = ggufNumber(header, `${architecture}.context_length`)
+  return tokens !== null && Number.isSafeInteger(tokens) && tokens > 0 ? tokens : null
+}
+
+/** Encoders pool their tokens into one vector (mean, cls, last, rank) or look both ways; generators do neither. */
+function isEmbedding(header: GgufHeader, architecture: string): boolean {
+  const pooling = ggufNumber(header, `${architecture}.pooling_type`)
+  if (pooling !== null && pooling >= 1 && pooling <= 4) return true
+  return (
+    ggufBoolean(header, `${architecture}.attention.causal`) === false || /bert|t5encoder/.test(architecture)
+  )
+}
+
+function shapeOf(
+  header: GgufHeader,
+  architecture: string,
+  tensors: readonly { bytes: number }[],
+): ModelShape {
+  const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
+  const layers = number('block_count') ?? 0
+  const embedding = number('embedding_length') ?? 0
+  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
+  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads ?? []
+  const headDim = heads?.[0] ? embedding / heads[0] : 0
+  return {
+    weightBytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    kvHeadsPerLayer: kvHeads,
+    keyLength: number('attention.key_length') ?? headDim,
+    valueLength: number('attention.value_length') ?? headDim,
+    embeddingLength: embedding,
+    vocabulary: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? number('vocab_size') ?? 0,
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * What the hub costs: the same load straight to an engine, through a bare relay, and through the hub, taking turns in
+ * one run, so that a noisy machine disturbs all three alike. Read the ratios. Rooms beside each other do not import each
+ * other, so the hub runs as a child program like the two others.
+ *
+ * `node dist/bench/hub-overhead.js [--json] [--quick]`
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { childEntry } from '../core/child-entry.ts'
+import { median } from '../core/median.ts'
+import { type LoadResult, runLoad } from './hub-overhead/load.ts'
+import type { ChildUse, FromChild } from './hub-overhead/told.ts'
+
+const targets = ['direct', 'bare', 'hub'] as const
+type Target = (typeof targets)[number]
+
+export interface Overhead {
+  /** Small JSON over 64 connections. */
+  requestsPerS: Record<Target, number>
+  requestCpuUs: Record<Target, number>
+  /** One connection, one request after the other. Milliseconds. */
+  p50Ms: Record<Target, number>
+  /** 64 streams at once. */
+  eventsPerS: Record<Target, number>
+  eventCpuUs: Record<Target, number>
+  /** The hub against the bare relay; 1 is as fast. */
+  ratio: { requests: number; requestCpu: number; events: number; eventCpu: number }
+  addedP50Ms: { bare: number; hub: number }
+  /** The hub's memory before and after 10,000 requests, collected. */
+  memory: {
+    requests: number
+    heapBeforeBytes: number
+    heapAfterBytes: number
+    rssBeforeBytes: number
+    rssAfterBytes: number
+  }
+  rounds: number
+}
+
+const json = Buffer.from(
+  JSON.stringify({
+    model: 'bench',
+    messages: [{ role: 'user', content: 'A question of usual length?' }],
+    max_tokens: 16,
+  }),
+)
+const stream = Buffer.from(
+  JSON.stringify({
+    model: 'bench',
+    messages: [{ role: 'user', content: 'A question.' }],
+    max_tokens: 100,
+    stream: true,
+  }),
+)
+
+class Child {
+  readonly process: ChildProcess
+  readonly origin: Promise<string>
+
+  constructor(path: string, args: string[]) {
+    this.process = fork(path, args, { execArgv: ['--expose-gc'] })
+    this.origin = this.told().then((message) => ('origin' in message ? message.origin : ''))
+  }
+
+  async use(): Promise<ChildUse> {
+    await this.origin
+    this.process.send('use')
+    const message = await this.told()
+    if (!('use' in message)) throw new Error('a child of the bench answered something else')
+    return message.use
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode !== null) return
+    const gone = once(this.process, 'exit')
+    this.process.send('stop')
+    await gone
+  }
+
+  private told(): Promise<FromChild> {
+    return new Promise((resolve, reject) => {
+      const { process: child } = this
+      const onExit = (code: number | null) => {
+        child.off('message', onMessage)
+        reject(new Error(`a child of the bench ended with ${String(code)}`))
+      }
+      const onMessage = (message: FromChild) => {
+        child.off('exit', onExit)
+        resolve(message)
+      }
+      child.once('exit', onExit)
+      child.once('message', onMessage)
+    })
+  }
+}
+
+/** Runs the whole bench. @param roundMs length of one measurement */
+export async function measureOverhead(options: {
+  rounds: number
+  roundMs: number
+  memoryRequests: number
+}): Promise<Overhead> {
+  const here = import.meta.url
+  const upstream = new Child(childEntry(here, './hub-overhead/upstream.ts'), [])
+  const engine = await upstream.origin
+  const bare = new Child(childEntry(here, './hub-overhead/bare-relay.ts'), [engine])
+  const hub = new Child(fileURLToPath(new URL('../../scripts/bench-hub.mjs', here)), [engine])
+  const children: Record<Target, Child> = { direct: upstream, bare, hub }
+  try {
+    for (const target of targets) await load(children[target], json, 64, { forMs: 1000 })
+    for (const target of targets) await load(children[target], stream, 64, { forMs: 500 })
+    const requests = await takeTurns(children, options.rounds, (child) =>
+      load(child, json, 64, { forMs: options.roundMs }),
+    )
+    const single = await takeTurns(children, options.rounds, (child) =>
+      load(child, json, 1, { forMs: options.roundMs / 2 }),
+    )
+    const streams = await takeTurns(children, options.rounds, (child) =>
+      load(child, stream, 64, { forMs: options.roundMs }),
+    )
+    const memory = await measureMemory(hub, options.memoryRequests)
+    return summarise(requests, single, streams, memory, options.rounds)
+  } finally {
+    await Promise.all([upstream, bare, hub].map((child) => child.stop().catch(() => undefined)))
+  }
+}
+
+interface Round extends LoadResult {
+  /** CPU of the server under test, microseconds. */
+  cpuUs: number
+}
+
+async function load(
+  child: Child,
+  body: Buffer,
+  connections: number,
+  until: { forMs?: number; answers?: number },
+): Promise<Round> {
+  const before = await child.use()
+  const result = await runLoad({ origin: await child.origin, body, connections, ...until })
+  const after = await child.use()
+  return { ...result, cpuUs: after.cpuUs - before.cpuUs }
+}
+
+async function takeTurns(
+  children: Record<Target, Child>,
+  rounds: number,
+  measure: (child: Child) => Promise<Round>,
+): Promise<Record<Target, Round[]>> {
+  const results: Record<Target, Round[]> = { direct: [], bare: [], hub: [] }
+  for (let round = 0; round < rounds; round++) {
+    // The order turns, so that none always follows the same.
+    for (let turn = 0; turn < targets.length; turn++) {
+      const target = targets[(turn + round) % targets.length]!
+      results[target].push(await measure(children[target]))
+    }
+  }
+  return results
+}
+
+async function measureMemory(hub: Child, requests: number): Promise<Overhead['memory']> {
+  await load(hub, json, 64, { answers: 2000 })
+  const before = await hub.use()
+  await load(hub, json, 64, { answers: requests })
+  const after = await hub.use()
+  return {
+    requests,
+    heapBeforeBytes: before.heapBytes,
+    heapAfterBytes: after.heapBytes,
+    rssBeforeBytes: before.rssBytes,
+    rssAfterBytes: after.rssBytes,
+  }
+}
+
+function summarise(
+  requests: Record<Target, Round[]>,
+  single: Record<Target, Round[]>,
+  streams: Record<Target, Round[]>,
+  memory: Overhead['memory'],
+  rounds: number,
+): Overhead {
+  const each = (of: (target: Target) => number): Record<Target, number> => ({
+    direct: of('direct'),
+    bare: of('bare'),
+    hub: of('hub'),
+  })
+  const requestsPerS = each((target) =>
+    median(requests[target].map((round) => round.answers / round.seconds)),
+  )
+  const requestCpuUs = each((target) => median(requests[target].map((round) => round.cpuUs / round.answers)))
+  const eventsPerS = each((target) => median(streams[target].map((round) => round.events / round.seconds)))
+  const eventCpuUs = each((target) => median(streams[target].map((round) => round.cpuUs / round.events)))
+  const p50Ms = each((target) => median(single[target].map((round) => median(round.latencies))))
+  return {
+    requestsPerS,
+    requestCpuUs,
+    p50Ms,
+    eventsPerS,
+    eventCpuUs,
+    ratio: {
+      requests: requestsPerS.hub / requestsPerS.bare,
+      requestCpu: requestCpuUs.bare / requestCpuUs.hub,
+      events: eventsPerS.hub / eventsPerS.bare,
+      eventCpu: eventCpuUs.bare / eventCpuUs.hub,
+    },
+    addedP50Ms: { bare: p50Ms.bare - p50Ms.direct, hub: p50Ms.hub - p50Ms.direct },
+    memory,
+    rounds,
+  }
+}
+
+function toText(result: Overhead): string {
+  const line = (name: string, row: Record<Target, number>, digits: number) =>
+    `${name.padEnd(34)}${targets.map((target) => row[target].toFixed(digits).padStart(10)).join('')}`
+  const { memory, ratio, addedP50Ms } = result
+  const mb = (bytes: number) => (bytes / 1e6).toFixed(1)
+  return [
+    `${''.padEnd(34)}${targets.map((target) => target.padStart(10)).join('')}`,
+    line('requests/s, 64 connections', result.requestsPerS, 0),
+    line('server CPU per request, us', result.requestCpuUs, 1),
+    line('p50 of one connection, ms', result.p50Ms, 3),
+    line('stream events/s, 64 streams', result.eventsPerS, 0),
+    line('server CPU per event, us', result.eventCpuUs, 2),
+    '',
+    `hub / bare: ${ratio.requests.toFixed(2)} of the requests/s, ${ratio.events.toFixed(2)} of the events/s`,
+    `added p50: bare ${addedP50Ms.bare.toFixed(3)} ms, hub ${addedP50Ms.hub.toFixed(3)} ms`,
+    `hub memory over ${memory.requests} requests: heap ${mb(memory.heapBeforeBytes)} -> ${mb(memory.heapAfterBytes)} MB, resident ${mb(memory.rssBeforeBytes)} -> ${mb(memory.rssAfterBytes)} MB`,
+    '',
+  ].join('\n')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const quick = process.argv.includes('--quick')
+  const result = await measureOverhead({
+    rounds: quick ? 3 : 7,
+    roundMs: quick ? 1000 : 2000,
+    memoryRequests: 10_000,
+  })
+  process.stdout.write(process.argv.includes('--json') ? `${JSON.stringify(result)}\n` : toText(result))
+}

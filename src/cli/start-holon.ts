@@ -1,0 +1,135 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createAgent } from '../agent/agent.ts'
+import { systemClock } from '../core/clock.ts'
+import { asHolonError } from '../core/errors.ts'
+import { formatSeconds } from '../core/units.ts'
+import { createDrivers } from '../engines/index.ts'
+import { chips } from '../facts/index.ts'
+import { createHub } from '../hub/hub.ts'
+import { profileMachine } from '../profile/profile-machine.ts'
+import type { NodeHandle } from '../protocol/node.ts'
+import { adviceFor } from './advice.ts'
+import type { Config } from './config.ts'
+import { createFileLog } from './file-log.ts'
+import { takeLock } from './home-lock.ts'
+import { openModelStore } from './model-store.ts'
+import type { Printer } from './printer.ts'
+import { version } from './version.ts'
+
+export interface Holon {
+  readonly url: string
+  readonly version: string
+  /** What to do next, when there is something to do. */
+  advice(): string | null
+  /** Loads the first model with progress, so that the first question finds it ready. A failure is told, not thrown. */
+  warmUp(): Promise<void>
+  /** Ends the hub, every engine and the store, and gives the home back. Bounded in time. */
+  close(): Promise<void>
+}
+
+const packageFolder = fileURLToPath(new URL('../..', import.meta.url))
+
+/**
+ * A hub and an agent in this process, the one behind the other. What was opened is closed again when a later step fails.
+ * @throws HolonError already_running, port_in_use, engine_unavailable, config_invalid
+ */
+export async function startHolon(
+  config: Config,
+  env: Record<string, string | undefined>,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<Holon> {
+  const { home } = config
+  mkdirSync(home.root, { recursive: true, mode: 0o700 })
+  const lock = takeLock(home)
+  const opened: (() => Promise<void> | void)[] = [lock.release]
+  const close = async () => {
+    for (const end of opened.splice(0).reverse()) await end()
+  }
+  try {
+    const log = createFileLog(home)
+    const drivers = createDrivers({ home, log })
+    const profile = await profileMachine({ home, drivers, chips })
+    const models = openModelStore(config, env)
+    const agent = await createAgent({
+      home,
+      drivers,
+      models,
+      profile,
+      memoryBudgetBytes: () => config.memoryBudgetBytes ?? profile.memory.usableBytes,
+      clock: systemClock,
+      log,
+      prefer: config.engine,
+      idleUnloadS: config.idleUnloadS,
+    })
+    opened.push(() => agent.close())
+    const hub = createHub({
+      config: {
+        host: config.host,
+        port: config.port,
+        version,
+        home: home.root,
+        databaseUrl: config.databaseUrl ?? undefined,
+        apiKey: config.apiKey ?? undefined,
+        assetsDir: join(packageFolder, 'web', 'dist'),
+      },
+      nodes: [agent],
+      advice: () => adviceFor(agent.state()),
+      clock: systemClock,
+      log,
+    })
+    opened.push(() => hub.close())
+    const { url } = await hub.listen()
+    lock.publish(url)
+    return {
+      url,
+      version,
+      close,
+      advice: () => adviceFor(agent.state()),
+      warmUp: () => warmUp(agent, config.model, printer, signal),
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/**
+ * Loads the model that will most likely be asked for: the one named, else the only real one, else the demonstration.
+ * With several real models and no name there is no good guess, and the first question decides.
+ */
+async function warmUp(
+  node: NodeHandle,
+  wanted: string | null,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<void> {
+  const usable = node.state().models.filter((model) => model.problem === null && !model.embedding)
+  const real = usable.filter((model) => !model.demo)
+  const model = wanted ?? (real.length <= 1 ? (real[0] ?? usable[0])?.id : undefined)
+  if (model === undefined) {
+    printer.line(
+      `Models: ${usable.map((each) => each.id).join(', ') || 'none yet; get one with `holon pull`'}.`,
+    )
+    return
+  }
+  const started = systemClock.now()
+  const progress = printer.progress(`Loading ${model}`)
+  try {
+    const lease = await node.acquire(model, {
+      signal,
+      onProgress: ({ percent, phase }) => progress.update(percent === null ? null : percent / 100, phase),
+    })
+    lease.release()
+    progress.stop()
+    printer.line(
+      `${printer.strong(model)} is ready on ${lease.engine} (${formatSeconds((systemClock.now() - started) / 1000)}).`,
+    )
+  } catch (error) {
+    progress.stop()
+    if (signal.aborted) return
+    printer.error(asHolonError(error))
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * One server, two doors: the OpenAI surface straight on node:http, everything else through Hono. What both share stands
+ * here: who may call, CORS, keys, and an answer for what is no HTTP.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
+import { newId } from '../core/ids.ts'
+import type { EventFeed } from './api/events.ts'
+import type { Gateway } from './gateway/gateway.ts'
+import { discard } from './gateway/read-body.ts'
+import { isOpenAiPath, pathOf } from './gateway/routes.ts'
+import { checkCaller } from './host-check.ts'
+
+export interface Doors {
+  /** The address the server listens on. */
+  host: string
+  apiKey: string | null
+  /** Host headers that were found right; starts empty. */
+  knownHosts: Set<string>
+  gateway: Gateway
+  events: EventFeed
+  /** Hono's listener. */
+  app: (req: IncomingMessage, res: ServerResponse) => void
+}
+
+/** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
+const maxManagementBytes = 1024 * 1024
+const maxHeaderBytes = 16 * 1024
+
+export function createDoors(doors: Doors): Server {
+  const server = createServer({
+    maxHeaderSize: maxHeaderBytes,
+    // A client that dribbles its headers or body is cut; answers may take as long as they take.
+    headersTimeout: 20_000,
+    requestTimeout: 300_000,
+    keepAliveTimeout: 65_000,
+    connectionsCheckingInterval: 5_000,
+    noDelay: true,
+  })
+  server.on('request', (req, res) => handle(doors, req, res))
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+    // A client that asks first learns that its body is too large before it sends it.
+    if (doors.gateway.bodies.refusalBeforeReading(req) === null) res.writeContinue()
+    handle(doors, req, res)
+  })
+  server.on('clientError', (error, socket) => answerNoHttp(error, socket as Socket))
+  return server
+}
+
+function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
+  try {
+    const { headers } = req
+    const { host, origin } = headers
+    const fetchSite = headers['sec-fetch-site'] as string | undefined
+    // Programs send the same Host again and again and no Origin: checked once.
+    if (
+      origin !== undefined ||
+      fetchSite !== undefined ||
+      host === undefined ||
+      !doors.knownHosts.has(host)
+    ) {
+      const allowed = checkCaller({ method: req.method ?? 'GET', host, origin, fetchSite }, doors.host)
+      if (allowed !== null) allowOrigin(res, allowed)
+      if (host !== undefined && doors.knownHosts.size < 100) doors.knownHosts.add(host)
+    }
+    if (req.method === 'OPTIONS') {
+      preflight(req, res)
+      return
+    }
+    const path = pathOf(req.url ?? '/')
+    if (doors.apiKey !== null && !isAnonymous(path)) requireKey(headers, doors.apiKey)
+    if (isOpenAiPath(path)) {
+      doors.gateway.handle(req, res)
+      return
+    }
+    if (path === '/fleet/v1/events' && (req.method === 'GET' || req.method === 'HEAD')) {
+      doors.events.handle(req, res, { 'x-request-id': newId('req') })
+      return
+    }
+    if (Number(headers['content-length'] ?? 0) > maxManagementBytes) {
+      throw new HolonError('body_too_large', 'The body is larger than a management call needs.')
+    }
+    res.setHeader('x-request-id', newId('req'))
+    doors.app(req, res)
+  } catch (thrown) {
+    refuse(req, res, asHolonError(thrown))
+  }
+}
+
+function refuse(req: IncomingMessage, res: ServerResponse, error: HolonError): void {
+  discard(req)
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const body = JSON.stringify(toEnvelope(error))
+  res.writeHead(error.status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+  })
+  res.end(body)
+}
+
+function allowOrigin(res: ServerResponse, origin: string): void {
+  res.setHeader('access-control-allow-origin', origin)
+  res.setHeader(
+    'access-control-expose-headers',
+    'x-request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
+  )
+  res.setHeader('vary', 'origin')
+}
+
+function preflight(req: IncomingMessage, res: ServerResponse): void {
+  discard(req)
+  res.setHeader('access-control-allow-methods', 'GET, POST, DELETE')
+  res.setHeader(
+    'access-control-allow-headers',
+    req.headers['access-control-request-headers'] ?? 'authorization, content-type',
+  )
+  res.setHeader('access-control-max-age', '600')
+  res.writeHead(204).end()
+}
+
+/** Liveness, readiness and the page's own files: they tell nothing and the page asks for the key itself. */
+function isAnonymous(path: string): boolean {
+  return (
+    path === '/health' ||
+    path === '/readyz' ||
+    !(path.startsWith('/fleet/') || path === '/metrics' || isOpenAiPath(path))
+  )
+}
+
+function requireKey(headers: IncomingMessage['headers'], key: string): void {
+  const bearer = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  const given = bearer ?? headers['x-api-key']
+  if (typeof given === 'string' && timingSafeEqual(digest(given), digest(key))) return
+  throw new HolonError(
+    'invalid_api_key',
+    given === undefined ? 'An API key is needed.' : 'The API key is wrong.',
+  )
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** What node's parser refused: the envelope again, since clients of an API expect nothing else. */
+function answerNoHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const known =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new HolonError('headers_too_large', 'The request headers are too large.')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new HolonError('request_timeout', 'The request did not arrive in time.')
+        : new HolonError('bad_http', 'This is not a well-formed HTTP request.')
+  const body = JSON.stringify(toEnvelope(known))
+  const reason =
+    known.status === 431
+      ? 'Request Header Fields Too Large'
+      : known.status === 408
+        ? 'Request Timeout'
+        : 'Bad Request'
+  socket.end(
+    `HTTP/1.1 ${known.status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}

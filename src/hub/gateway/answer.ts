@@ -1,0 +1,277 @@
+/**
+ * The way of one request: body, check, choice of a node, engine, turn, relay, books. Each step has its own file;
+ * this one is their order, and what happens when one of them fails.
+ */
+import type { Clock } from '../../core/clock.ts'
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
+import {
+  checkRequest,
+  type Endpoint,
+  type OpenAiRequest,
+  requireHonoured,
+} from '../../protocol/openai/index.ts'
+import { chooseNode } from '../scheduler/choose-node.ts'
+import { type Admission, laneKey, type Ticket } from './admission.ts'
+import type { AnswerRecord } from './answer-record.ts'
+import { watchDeath } from './death-watch.ts'
+import { fromRefusal } from './engine-error.ts'
+import type { Exchange } from './exchange.ts'
+import { type Patience, Wait } from './hold-engine.ts'
+import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
+import type { Outcome, Relay } from './relay.ts'
+import { BodyRelay } from './relay-body.ts'
+import { StreamRelay } from './relay-stream.ts'
+import type { StreamGaps } from './stream-gaps.ts'
+import type { Upstreams } from './upstreams.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+export interface AnswerDeps {
+  nodes: readonly NodeHandle[]
+  bodies: BodyReader
+  admission: Admission
+  upstreams: Upstreams
+  room: WaitingRoom
+  patience: Patience
+  clock: Clock
+  gaps: (model: string) => StreamGaps
+  /** Told of every request that reached a model, whatever came of it. */
+  onAnswer: (record: AnswerRecord) => void
+}
+
+const paths: Record<Endpoint, string> = {
+  chat: '/v1/chat/completions',
+  completion: '/v1/completions',
+  embedding: '/v1/embeddings',
+}
+
+/** Answers the request, always: with the engine's answer or with the error envelope. Never rejects. */
+export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: Endpoint): Promise<void> {
+  let body: Buffer | null = null
+  try {
+    body = await deps.bodies.read(exchange.req)
+    const bytes = withoutMark(body)
+    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
+  } catch (error) {
+    exchange.fail(asHolonError(error))
+  } finally {
+    if (body !== null) deps.bodies.release(body)
+  }
+}
+
+async function route(
+  deps: AnswerDeps,
+  exchange: Exchange,
+  request: OpenAiRequest,
+  body: Buffer,
+): Promise<void> {
+  const { admission, nodes } = deps
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const { node, model } = choice
+  refuseWrongKind(request, model.id, model.embedding)
+  exchange.node = headerSafe(node.name) ? node.name : node.id
+  exchange.route = choice.route
+  const ticket = admission.enter(laneKey(node.id, model.id))
+  const run = new Run(deps, exchange, request, node, model.id, ticket)
+  await run.go(body)
+}
+
+function headerSafe(text: string): boolean {
+  return /^[\x20-\x7e]{1,200}$/.test(text)
+}
+
+function refuseWrongKind(request: OpenAiRequest, model: string, embedding: boolean): void {
+  if (!embedding || request.endpoint === 'embedding') return
+  throw new HolonError('invalid_parameter', `"${model}" is an embedding model and generates no text.`, {
+    param: 'model',
+    hint: 'Send it to /v1/embeddings, or name another model.',
+  })
+}
+
+/** The engine died between being held and being sent to. */
+interface Stale {
+  kind: 'stale'
+}
+
+/** One request at one node, tried at most twice. */
+class Run {
+  private readonly deps: AnswerDeps
+  private readonly exchange: Exchange
+  private readonly request: OpenAiRequest
+  private readonly node: NodeHandle
+  private readonly model: string
+  private readonly ticket: Ticket
+  private readonly wait: Wait
+  private engine = ''
+  private retries = 0
+  private error: HolonError | null = null
+  private relay: Relay | null = null
+
+  constructor(
+    deps: AnswerDeps,
+    exchange: Exchange,
+    request: OpenAiRequest,
+    node: NodeHandle,
+    model: string,
+    ticket: Ticket,
+  ) {
+    this.deps = deps
+    this.exchange = exchange
+    this.request = request
+    this.node = node
+    this.model = model
+    this.ticket = ticket
+    this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
+  }
+
+  async go(body: Buffer): Promise<void> {
+    try {
+      for (;;) {
+        const outcome = await this.attempt(body)
+        if (this.shouldTryAgain(outcome)) {
+          this.retries++
+          continue
+        }
+        if (outcome.kind !== 'stale') this.conclude(outcome)
+        break
+      }
+    } catch (thrown) {
+      this.error = asHolonError(thrown)
+      this.exchange.fail(this.error)
+    } finally {
+      this.wait.over()
+      this.ticket.leave()
+      this.deps.onAnswer(this.record())
+    }
+  }
+
+  /** Engine, turn, relay. The lease is given back whatever happens. */
+  private async attempt(body: Buffer): Promise<Outcome | Stale> {
+    const lease = await this.hold()
+    try {
+      this.engine = lease.engine
+      requireHonoured(this.request, lease.parameters, lease.engine)
+      const turn = this.wait.turn(lease.parallel)
+      if (turn !== null) await turn
+      if (this.exchange.gone) return { kind: 'gone' }
+      // Died while this request waited for its turn: nothing was sent, so this is no retry.
+      if (watchDeath(lease).reason !== null) return { kind: 'stale' }
+      this.wait.sent()
+      return await this.send(lease, body)
+    } finally {
+      lease.release(this.stats())
+    }
+  }
+
+  /** Once after a break with nothing sent; a few times when the engine died before the request reached it. */
+  private shouldTryAgain(outcome: Outcome | Stale): boolean {
+    if (outcome.kind === 'stale') {
+      if (this.retries < 3) return true
+      throw new HolonError('engine_crashed', 'The engine keeps stopping before it can answer.', {
+        source: 'engine',
+      })
+    }
+    return outcome.kind === 'broken' && !outcome.sent && this.retries === 0 && isWorthRetrying(outcome.error)
+  }
+
+  private hold(): Promise<EngineLease> {
+    return this.wait.hold(this.node, this.model)
+  }
+
+  private send(lease: EngineLease, body: Buffer): Promise<Outcome> {
+    const { exchange, request, deps } = this
+    return new Promise((resolve) => {
+      const death = watchDeath(lease)
+      const settle = (outcome: Outcome) => {
+        this.wait.over()
+        resolve(outcome)
+      }
+      let relay: Relay
+      if (request.stream) {
+        const stream = new StreamRelay(exchange, death, settle)
+        stream.choices = request.n
+        stream.gaps = deps.gaps(this.model)
+        stream.onFirst = () => this.wait.over()
+        relay = stream
+      } else relay = new BodyRelay(exchange, death, settle)
+      this.relay = relay
+      const headers: Record<string, string> = {
+        'content-type': 'application/json',
+        ...lease.headers,
+        'x-request-id': exchange.id,
+      }
+      const trace = exchange.req.headers.traceparent
+      if (typeof trace === 'string') headers.traceparent = trace
+      deps.upstreams
+        .poolFor(lease)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+    })
+  }
+
+  private conclude(outcome: Outcome): void {
+    if (outcome.kind === 'refused') {
+      const { error, status, envelope } = fromRefusal(outcome.refusal)
+      this.error = error
+      if (this.exchange.streaming) this.exchange.fail(error)
+      else this.exchange.sendJson(status, envelope, 'application/json', error.retryAfterS)
+    } else if (outcome.kind === 'broken') {
+      this.error = outcome.error
+      this.exchange.fail(outcome.error)
+    }
+  }
+
+  private stats() {
+    const usage = this.relay?.measured.usage
+    if (!usage) return undefined
+    const { promptTokens, cachedTokens, completionTokens } = usage
+    return {
+      promptTokens,
+      cachedTokens,
+      completionTokens,
+      prefillTokS: usage.prefillTokS,
+      decodeTokS: usage.decodeTokS ?? this.measuredDecode(completionTokens),
+    }
+  }
+
+  private measuredDecode(tokens: number): number | null {
+    const measured = this.relay?.measured
+    if (!this.request.stream || measured?.firstAt == null || measured.lastAt === null || tokens < 2)
+      return null
+    const seconds = (measured.lastAt - measured.firstAt) / 1000
+    return seconds > 0 ? (tokens - 1) / seconds : null
+  }
+
+  private record(): AnswerRecord {
+    const { exchange, request } = this
+    const measured = this.relay?.measured
+    const usage = measured?.usage
+    const now = performance.now()
+    const completionTokens = usage?.completionTokens ?? (measured ? Math.max(0, measured.events - 1) : 0)
+    return {
+      requestId: exchange.id,
+      time: this.deps.clock.now(),
+      endpoint: request.endpoint,
+      model: this.model,
+      node: this.node.id,
+      engine: this.engine,
+      status: exchange.gone ? 499 : exchange.status,
+      error: this.error?.code ?? null,
+      stream: request.stream,
+      promptTokens: usage?.promptTokens ?? 0,
+      cachedTokens: usage?.cachedTokens ?? 0,
+      completionTokens,
+      exactTokens: usage != null || this.error !== null,
+      queueMs: (measured?.sentAt ?? now) - exchange.startedAt,
+      ttftMs: request.stream && measured?.firstAt != null ? measured.firstAt - exchange.startedAt : null,
+      durationMs: now - exchange.startedAt,
+      prefillTokS: usage?.prefillTokS ?? null,
+      decodeTokS: usage?.decodeTokS ?? this.measuredDecode(completionTokens),
+      retries: this.retries,
+    }
+  }
+}
+
+/** A broken connection may be a crash that the restarted engine gets over; a timeout would only be waited for twice. */
+function isWorthRetrying(error: HolonError): boolean {
+  return error.code === 'engine_crashed' || error.code === 'engine_failed'
+}

@@ -1,0 +1,118 @@
+/** The OpenAI door: takes requests from node:http as they are and sends each on its way. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../core/clock.ts'
+import { asHolonError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import { Admission } from './admission.ts'
+import { type AnswerDeps, answer } from './answer.ts'
+import type { AnswerRecord } from './answer-record.ts'
+import { Exchange } from './exchange.ts'
+import type { Patience } from './hold-engine.ts'
+import { describeModel, listModels } from './models.ts'
+import { BodyReader, discard } from './read-body.ts'
+import { findRoute, pathOf, type Route } from './routes.ts'
+import type { StreamGaps } from './stream-gaps.ts'
+import { Upstreams, type UpstreamTimeouts } from './upstreams.ts'
+import { WaitingRoom } from './waiting-room.ts'
+
+export interface GatewayLimits extends Patience, UpstreamTimeouts {
+  bodyBytes: number
+  bodiesTogetherBytes: number
+  maxWaiting: number
+}
+
+export const defaultLimits: GatewayLimits = {
+  bodyBytes: 32 * 1024 * 1024,
+  bodiesTogetherBytes: 256 * 1024 * 1024,
+  maxWaiting: 512,
+  streamHeadMs: 1_000,
+  coldMs: 20_000,
+  queueMs: 15 * 60_000,
+  headersMs: 30 * 60_000,
+  idleMs: 5 * 60_000,
+}
+
+export interface GatewayOptions {
+  nodes: readonly NodeHandle[]
+  limits: GatewayLimits
+  clock: Clock
+  log: Log
+  gaps: (model: string) => StreamGaps
+  onAnswer: (record: AnswerRecord) => void
+  /** Told of every response of this door, with the route's name and the status. */
+  onResponse: (route: string, status: number) => void
+}
+
+export class Gateway {
+  readonly admission: Admission
+  readonly bodies: BodyReader
+  private readonly options: GatewayOptions
+  private readonly deps: AnswerDeps
+  private readonly createdS: number
+
+  constructor(options: GatewayOptions) {
+    const { limits, clock } = options
+    this.options = options
+    this.createdS = Math.floor(clock.now() / 1000)
+    this.admission = new Admission({ maxWaiting: limits.maxWaiting, now: () => performance.now() / 1000 })
+    this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
+    this.deps = {
+      nodes: options.nodes,
+      bodies: this.bodies,
+      admission: this.admission,
+      upstreams: new Upstreams(limits),
+      room: new WaitingRoom(clock),
+      patience: limits,
+      clock,
+      gaps: options.gaps,
+      onAnswer: options.onAnswer,
+    }
+  }
+
+  handle(req: IncomingMessage, res: ServerResponse): void {
+    const exchange = new Exchange(req, res)
+    let route: Route
+    try {
+      route = findRoute(req.method ?? 'GET', pathOf(req.url ?? '/'))
+    } catch (error) {
+      discard(req)
+      exchange.fail(asHolonError(error))
+      this.options.onResponse('unknown', exchange.status)
+      return
+    }
+    if (route.kind !== 'answer') {
+      discard(req)
+      this.tellModels(exchange, route)
+      this.options.onResponse(route.kind, exchange.status)
+      return
+    }
+    const { endpoint } = route
+    answer(this.deps, exchange, endpoint).then(
+      () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
+      (error: unknown) => {
+        // `answer` never rejects; were it to, the client must still not hang.
+        this.options.log.error({ requestId: exchange.id, error }, 'a request failed in a way nobody foresaw')
+        exchange.fail(asHolonError(error))
+      },
+    )
+  }
+
+  private tellModels(exchange: Exchange, route: Route): void {
+    try {
+      if (route.kind === 'model') {
+        exchange.sendJson(200, JSON.stringify(describeModel(this.options.nodes, this.createdS, route.id)))
+      } else {
+        const data = listModels(this.options.nodes, this.createdS)
+        exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
+      }
+    } catch (error) {
+      exchange.fail(asHolonError(error))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.deps.room.close()
+    await this.deps.upstreams.close()
+  }
+}

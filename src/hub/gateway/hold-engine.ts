@@ -1,0 +1,149 @@
+/**
+ * Getting hold of an engine, with what the client sees meanwhile: comments on a stream, or after a while `model_loading`
+ * with the progress. Giving up waiting does not give up the load: the next request finds the model warm.
+ */
+import { HolonError } from '../../core/errors.ts'
+import type { LoadProgress } from '../../protocol/model.ts'
+import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
+import type { Ticket } from './admission.ts'
+import type { Exchange } from './exchange.ts'
+import type { Waiter, WaitingRoom } from './waiting-room.ts'
+
+export interface Patience {
+  /** A stream that waits longer gets its head and comments. Milliseconds. */
+  streamHeadMs: number
+  /** Anything else that waits longer for a load is told to come back. Milliseconds. */
+  coldMs: number
+  /** The longest wait for a turn at a busy engine. Milliseconds. */
+  queueMs: number
+}
+
+/** Between two comments on a waiting stream. Milliseconds. */
+const commentEveryMs = 3_000
+
+/** Also what the node is given with `acquire`: the signal, and where to report the progress of a load. */
+export class Wait implements Waiter {
+  private readonly exchange: Exchange
+  private readonly stream: boolean
+  private readonly ticket: Ticket
+  private readonly room: WaitingRoom
+  private readonly patience: Patience
+  private progress: LoadProgress | null = null
+  private phase: 'load' | 'queue' | 'prefill' = 'load'
+  private giveUp: ((error: HolonError) => void) | null = null
+  private lastComment = ''
+  private lastCommentMs = Number.NEGATIVE_INFINITY
+
+  constructor(exchange: Exchange, stream: boolean, ticket: Ticket, room: WaitingRoom, patience: Patience) {
+    this.exchange = exchange
+    this.stream = stream
+    this.ticket = ticket
+    this.room = room
+    this.patience = patience
+  }
+
+  get signal(): AbortSignal {
+    return this.exchange.signal
+  }
+
+  readonly onProgress = (progress: LoadProgress): void => {
+    this.progress = progress
+  }
+
+  /**
+   * The engine, loaded if need be.
+   * @throws HolonError model_loading when patience ends; whatever the node throws
+   */
+  hold(node: NodeHandle, model: string): Promise<EngineLease> {
+    this.phase = 'load'
+    this.room.enter(this)
+    return new Promise((resolve, reject) => {
+      let over = false
+      const settle = <T>(finish: (value: T) => void) => {
+        return (value: T) => {
+          if (over) return
+          over = true
+          this.giveUp = null
+          finish(value)
+        }
+      }
+      const fail = settle(reject)
+      this.giveUp = fail
+      this.exchange.onGone(() => fail(new HolonError('bad_http', 'The client left.')))
+      node.acquire(model, this).then((lease) => {
+        if (over) lease.release()
+        else settle(resolve)(lease)
+      }, fail)
+    })
+  }
+
+  /** Our turn at the engine. @throws HolonError overloaded when patience ends */
+  turn(parallel: number): Promise<void> | null {
+    const admitted = this.ticket.admit(parallel)
+    if (admitted === null) return null
+    this.phase = 'queue'
+    return new Promise((resolve, reject) => {
+      this.giveUp = reject
+      this.exchange.onGone(() => reject(new HolonError('bad_http', 'The client left.')))
+      admitted.then(() => {
+        this.giveUp = null
+        resolve()
+      })
+    })
+  }
+
+  /** The request is at the engine: only comments from here on, until `over`. */
+  sent(): void {
+    this.phase = 'prefill'
+    this.giveUp = null
+  }
+
+  over(): void {
+    this.room.leave(this)
+  }
+
+  tick(waitedMs: number): void {
+    if (this.stream) this.tellStream(waitedMs)
+    if (this.phase === 'load' && !this.stream && waitedMs >= this.patience.coldMs) {
+      this.giveUp?.(stillLoading(this.progress))
+    }
+    if (this.phase === 'queue' && waitedMs >= this.patience.queueMs) {
+      this.giveUp?.(
+        new HolonError('overloaded', 'The engine was busy all the time that this request may wait.'),
+      )
+    }
+  }
+
+  private tellStream(waitedMs: number): void {
+    // Once the request is at the engine, a head too early would turn its 400 into an event: wait ten times longer.
+    const patience = this.phase === 'prefill' ? this.patience.streamHeadMs * 10 : this.patience.streamHeadMs
+    if (waitedMs < patience && !this.exchange.streaming) return
+    const comment = this.words()
+    const due = waitedMs - this.lastCommentMs >= commentEveryMs
+    if (comment === this.lastComment && !due) return
+    this.lastComment = comment
+    this.lastCommentMs = waitedMs
+    this.exchange.comment(comment)
+  }
+
+  private words(): string {
+    if (this.phase === 'prefill') return 'reading the prompt'
+    if (this.phase === 'queue') return `waiting, ${this.ticket.position()} before this one`
+    if (this.progress === null) return 'loading'
+    const percent = this.progress.percent === null ? '' : ` ${Math.round(this.progress.percent)} %`
+    return `loading${percent} (${oneLine(this.progress.phase)})`
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[\r\n]+/g, ' ').slice(0, 200)
+}
+
+function stillLoading(progress: LoadProgress | null): HolonError {
+  const percent = progress?.percent == null ? '' : ` (${Math.round(progress.percent)} %)`
+  const etaS = progress?.etaS ?? null
+  return new HolonError('model_loading', `The model is still loading${percent}.`, {
+    retryAfterS: etaS === null ? 5 : Math.min(120, Math.max(1, Math.ceil(etaS))),
+    loading: progress ?? { phase: 'loading', percent: null, etaS: null },
+  })
+}

@@ -1,0 +1,158 @@
+/**
+ * What streams and whole answers have in common on their way from the engine to the client: undici's callbacks, abort
+ * on disconnect, the engine's death, and an error response collected instead of relayed. No streams API on this path:
+ * bytes go from one socket to the other with pause and resume.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import type { HolonError } from '../../core/errors.ts'
+import type { DeathWatch } from './death-watch.ts'
+import { fromConnection, type Refusal } from './engine-error.ts'
+import { clientStallMs, type Exchange } from './exchange.ts'
+import type { AnswerUsage } from './usage-scan.ts'
+
+export type Outcome =
+  | { kind: 'done' }
+  | { kind: 'gone' }
+  /** The engine answered with an error status; nothing was sent to the client yet, but perhaps a stream's head. */
+  | { kind: 'refused'; refusal: Refusal }
+  /** It broke. `sent` tells whether the client has part of the answer already, so that trying again is out. */
+  | { kind: 'broken'; error: HolonError; sent: boolean }
+
+/** Filled by a relay: what the books need. Times are monotonic milliseconds. */
+export interface Measured {
+  sentAt: number
+  firstAt: number | null
+  lastAt: number | null
+  usage: AnswerUsage | null
+  /** Events of a stream that carried content, for engines that tell no usage. */
+  events: number
+}
+
+/** An error body beyond this is cut; it is only read for its message. */
+const maxErrorBytes = 64 * 1024
+/** How long to wait for the reason when a connection breaks: the process's exit is told a moment after. */
+const deathGraceMs = 250
+
+export abstract class Relay implements Dispatcher.DispatchHandler {
+  readonly measured: Measured
+  protected readonly exchange: Exchange
+  private readonly death: DeathWatch
+  private readonly settle: (outcome: Outcome) => void
+  private controller: Dispatcher.DispatchController | null = null
+  private refusal: Refusal | null = null
+  private refusalChunks: Buffer[] = []
+  private refusalBytes = 0
+  private settled = false
+  private stopWatching: () => void
+  private stallTimer: NodeJS.Timeout | null = null
+
+  constructor(exchange: Exchange, death: DeathWatch, settle: (outcome: Outcome) => void) {
+    this.exchange = exchange
+    this.death = death
+    this.settle = settle
+    this.measured = { sentAt: performance.now(), firstAt: null, lastAt: null, usage: null, events: 0 }
+    exchange.onGone(() => this.leave())
+    this.stopWatching = death.onDeath((reason) => {
+      // Its socket usually closes by itself; a tunnelled one may not.
+      setImmediate(() => this.broken(new Error(reason)))
+    })
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.settled) controller.abort(new Error('no longer wanted'))
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return
+    if (status === 200) {
+      this.onAnswerStart(headers)
+      return
+    }
+    this.refusal = { status, body: Buffer.alloc(0), retryAfter: headers['retry-after'] }
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.refusal === null) {
+      this.onAnswerData(chunk)
+      return
+    }
+    this.refusalBytes += chunk.length
+    if (this.refusalBytes <= maxErrorBytes) this.refusalChunks.push(chunk)
+  }
+
+  onResponseEnd(): void {
+    if (this.refusal === null) {
+      this.onAnswerEnd()
+      return
+    }
+    this.refusal.body = Buffer.concat(this.refusalChunks)
+    this.finish({ kind: 'refused', refusal: this.refusal })
+  }
+
+  onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.settled) return
+    if (this.death.reason !== null) {
+      this.broken(error)
+      return
+    }
+    const timer = setTimeout(() => this.broken(error), deathGraceMs)
+    const stop = this.death.onDeath(() => {
+      clearTimeout(timer)
+      this.broken(error)
+    })
+    const before = this.stopWatching
+    this.stopWatching = () => {
+      before()
+      stop()
+      clearTimeout(timer)
+    }
+  }
+
+  protected abstract onAnswerStart(headers: IncomingHttpHeaders): void
+  protected abstract onAnswerData(chunk: Buffer): void
+  protected abstract onAnswerEnd(): void
+  /** True when the client holds a part of the answer. */
+  protected abstract sent(): boolean
+
+  /** Sends bytes to the client; stops reading from the engine while the client does not take them. */
+  protected pass(chunk: Buffer): void {
+    const res = this.exchange.res
+    if (res.write(chunk) || this.stallTimer !== null) return
+    const controller = this.controller
+    controller?.pause()
+    this.stallTimer = setTimeout(() => res.destroy(), clientStallMs)
+    res.once('drain', () => {
+      if (this.stallTimer !== null) clearTimeout(this.stallTimer)
+      this.stallTimer = null
+      if (!this.settled) controller?.resume()
+    })
+  }
+
+  /** The answer cannot be gone on with, for a reason found in its content. */
+  protected spoil(error: HolonError): void {
+    this.finish({ kind: 'broken', error, sent: this.sent() })
+    this.controller?.abort(error)
+  }
+
+  protected finish(outcome: Outcome): void {
+    if (this.settled) return
+    this.settled = true
+    this.stopWatching()
+    this.exchange.onGone(null)
+    if (this.stallTimer !== null) clearTimeout(this.stallTimer)
+    this.settle(outcome)
+  }
+
+  private broken(error: Error): void {
+    if (this.settled) return
+    this.finish({ kind: 'broken', error: fromConnection(error, this.death.reason), sent: this.sent() })
+    this.controller?.abort(error)
+  }
+
+  private leave(): void {
+    this.finish({ kind: 'gone' })
+    this.controller?.abort(new Error('the client left'))
+  }
+}

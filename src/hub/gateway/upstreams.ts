@@ -1,0 +1,62 @@
+/** Connections to engines: one pool per origin, kept while the engine lives and dropped when it dies. */
+import { Pool } from 'undici'
+import type { EngineLease } from '../../protocol/node.ts'
+import { watchDeath } from './death-watch.ts'
+
+export interface UpstreamTimeouts {
+  /** Until the engine's response head: for a whole answer that is all of its decoding. Milliseconds. */
+  headersMs: number
+  /** Between two pieces of an answer. Milliseconds. */
+  idleMs: number
+}
+
+const maxPools = 64
+
+export class Upstreams {
+  private readonly pools = new Map<string, Pool>()
+  private readonly timeouts: UpstreamTimeouts
+
+  constructor(timeouts: UpstreamTimeouts) {
+    this.timeouts = timeouts
+  }
+
+  poolFor(lease: EngineLease): Pool {
+    let pool = this.pools.get(lease.origin)
+    if (!pool) {
+      this.dropUnused()
+      pool = new Pool(lease.origin, {
+        // As many as admission lets through; each carries one answer at a time.
+        connections: null,
+        pipelining: 1,
+        headersTimeout: this.timeouts.headersMs,
+        bodyTimeout: this.timeouts.idleMs,
+        connect: { timeout: 10_000 },
+      })
+      this.pools.set(lease.origin, pool)
+      const opened = pool
+      watchDeath(lease).onDeath(() => this.drop(lease.origin, opened))
+    }
+    return pool
+  }
+
+  async close(): Promise<void> {
+    const pools = [...this.pools.values()]
+    this.pools.clear()
+    await Promise.all(pools.map((pool) => pool.destroy().catch(() => undefined)))
+  }
+
+  /** An engine that was unloaded in peace tells nobody: pools nobody uses go when there are many. */
+  private dropUnused(): void {
+    if (this.pools.size < maxPools) return
+    for (const [origin, pool] of this.pools) {
+      if (pool.stats.running + pool.stats.queued === 0) this.drop(origin, pool)
+    }
+  }
+
+  /** A successor may listen on the same port: only the dead engine's own pool goes. */
+  private drop(origin: string, pool: Pool): void {
+    if (this.pools.get(origin) === pool) this.pools.delete(origin)
+    // Requests still in it fail now rather than at their timeout.
+    pool.destroy().catch(() => undefined)
+  }
+}

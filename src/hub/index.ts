@@ -1,0 +1,1 @@
+export { createHub, type Hub, type HubConfig, type HubOptions } from './hub.ts'

@@ -1,0 +1,173 @@
+/** What /metrics tells Prometheus. The only file that knows prom-client. */
+import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
+import type { AnswerRecord } from './gateway/answer-record.ts'
+import type { StreamGaps } from './gateway/stream-gaps.ts'
+import {
+  CounterFamily,
+  type CounterSeries,
+  HistogramFamily,
+  type HistogramSeries,
+  type PrometheusMetric,
+} from './metric-series.ts'
+
+const secondsShort = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const secondsLong = [0.01, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600]
+
+export interface LoadGauges {
+  inFlight(): number
+  waiting(): number
+  bodyBytes(): number
+}
+
+interface ModelSeries {
+  prompt: CounterSeries
+  cached: CounterSeries
+  completion: CounterSeries
+  retries: CounterSeries
+  ttft: HistogramSeries
+  queue: HistogramSeries
+}
+
+export class Metrics {
+  private readonly registry = new Registry()
+  private readonly responses: CounterFamily
+  private readonly answers: CounterFamily
+  private readonly tokens: CounterFamily
+  private readonly ttft: HistogramFamily
+  private readonly gapFamily: HistogramFamily
+  private readonly duration: HistogramFamily
+  private readonly queue: HistogramFamily
+  private readonly retries: CounterFamily
+  private readonly ofModel = new Map<string, ModelSeries>()
+  private readonly gapsOf = new Map<string, StreamGaps>()
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, prefix: 'holon_' })
+    const model = ['model']
+    this.responses = new CounterFamily('holon_http_responses_total', 'Responses of the OpenAI surface.', [
+      'route',
+      'status',
+    ])
+    this.answers = new CounterFamily('holon_requests_total', 'Requests that reached a model.', [
+      'model',
+      'node',
+      'endpoint',
+      'status',
+    ])
+    this.tokens = new CounterFamily('holon_tokens_total', 'Tokens read and generated.', ['model', 'kind'])
+    this.retries = new CounterFamily(
+      'holon_retries_total',
+      'Requests sent again after an engine broke.',
+      model,
+    )
+    this.ttft = new HistogramFamily(
+      'holon_time_to_first_token_seconds',
+      'From the request to the first event of its stream.',
+      model,
+      secondsLong,
+    )
+    this.gapFamily = new HistogramFamily(
+      'holon_inter_token_seconds',
+      'Between two pieces of a stream.',
+      model,
+      secondsShort,
+    )
+    this.duration = new HistogramFamily(
+      'holon_request_duration_seconds',
+      'From the request to the end of its answer.',
+      ['model', 'endpoint'],
+      secondsLong,
+    )
+    this.queue = new HistogramFamily(
+      'holon_queue_seconds',
+      'From the request to the moment it went to the engine.',
+      model,
+      secondsLong,
+    )
+    for (const family of [
+      this.responses,
+      this.answers,
+      this.tokens,
+      this.retries,
+      this.ttft,
+      this.gapFamily,
+      this.duration,
+      this.queue,
+    ]) {
+      this.register(family)
+    }
+  }
+
+  /** Gauges read when somebody asks. */
+  watch(load: LoadGauges): void {
+    this.gauge('holon_requests_in_flight', 'Requests at an engine now.', load.inFlight)
+    this.gauge('holon_requests_waiting', 'Requests waiting for a load or their turn.', load.waiting)
+    this.gauge('holon_request_body_bytes', 'Bytes of request bodies in memory.', load.bodyBytes)
+  }
+
+  response(route: string, status: number): void {
+    this.responses.with(route, String(status)).value++
+  }
+
+  answer(record: AnswerRecord): void {
+    const { model } = record
+    this.answers.with(model, record.node, record.endpoint, String(record.status)).value++
+    const series = this.seriesOf(model)
+    series.prompt.value += record.promptTokens
+    series.cached.value += record.cachedTokens
+    series.completion.value += record.completionTokens
+    series.retries.value += record.retries
+    if (record.ttftMs !== null) series.ttft.observe(record.ttftMs / 1000)
+    series.queue.observe(record.queueMs / 1000)
+    this.duration.with(model, record.endpoint).observe(record.durationMs / 1000)
+  }
+
+  /** What belongs to one model, looked up by one key instead of one for each. */
+  private seriesOf(model: string): ModelSeries {
+    let series = this.ofModel.get(model)
+    if (!series) {
+      series = {
+        prompt: this.tokens.with(model, 'prompt'),
+        cached: this.tokens.with(model, 'cached'),
+        completion: this.tokens.with(model, 'completion'),
+        retries: this.retries.with(model),
+        ttft: this.ttft.with(model),
+        queue: this.queue.with(model),
+      }
+      this.ofModel.set(model, series)
+    }
+    return series
+  }
+
+  /** Held by a stream for its life, so that a token costs no look-up. */
+  gaps(model: string): StreamGaps {
+    let gaps = this.gapsOf.get(model)
+    if (!gaps) {
+      const series = this.gapFamily.with(model)
+      gaps = { observe: (ms) => series.observe(ms / 1000) }
+      this.gapsOf.set(model, gaps)
+    }
+    return gaps
+  }
+
+  get contentType(): string {
+    return this.registry.contentType
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics()
+  }
+
+  private gauge(name: string, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect: () => gauge.set(read()),
+    })
+  }
+
+  private register(metric: PrometheusMetric): void {
+    this.registry.registerMetric(metric as unknown as Metric)
+  }
+}

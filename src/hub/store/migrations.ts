@@ -1,0 +1,44 @@
+/** All migrations, by name, in order. A static map: there are no files to find at run time. Never edit one that shipped. */
+import { type Kysely, type Migration, type MigrationProvider, sql } from 'kysely'
+
+const usageAndEvents: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('usage')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('time', 'timestamptz', (column) => column.notNull())
+      .addColumn('request_id', 'text', (column) => column.notNull())
+      .addColumn('endpoint', 'text', (column) => column.notNull())
+      .addColumn('model', 'text', (column) => column.notNull())
+      .addColumn('node', 'text', (column) => column.notNull())
+      .addColumn('engine', 'text', (column) => column.notNull())
+      .addColumn('status', 'integer', (column) => column.notNull())
+      .addColumn('error', 'text')
+      .addColumn('stream', 'boolean', (column) => column.notNull())
+      .addColumn('prompt_tokens', 'integer', (column) => column.notNull())
+      .addColumn('cached_tokens', 'integer', (column) => column.notNull())
+      .addColumn('completion_tokens', 'integer', (column) => column.notNull())
+      .addColumn('exact_tokens', 'boolean', (column) => column.notNull())
+      .addColumn('queue_ms', 'real', (column) => column.notNull())
+      .addColumn('ttft_ms', 'real')
+      .addColumn('duration_ms', 'real', (column) => column.notNull())
+      .addColumn('prefill_tok_s', 'real')
+      .addColumn('decode_tok_s', 'real')
+      .addColumn('retries', 'integer', (column) => column.notNull())
+      .addColumn('key_id', 'text')
+      .execute()
+    await db.schema.createIndex('usage_model_time').on('usage').columns(['model', 'time']).execute()
+    await db.schema
+      .createTable('events')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('time', 'timestamptz', (column) => column.notNull())
+      .addColumn('type', 'text', (column) => column.notNull())
+      .addColumn('data', 'jsonb', (column) => column.notNull().defaultTo(sql`'{}'::jsonb`))
+      .execute()
+    await db.schema.createIndex('events_time').on('events').column('time').execute()
+  },
+}
+
+const migrations: Record<string, Migration> = { '0001-usage-and-events': usageAndEvents }
+
+export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

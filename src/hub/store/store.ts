@@ -1,0 +1,229 @@
+/**
+ * The hub's books. What happens goes to the journal at once and from there to the database in batches, when there is
+ * something to load and nobody waits for it. The database opens late and an embedded one closes when idle: it holds
+ * some 300 MB that models can use better. A database that is down loses nothing; the journal keeps growing until
+ * it is back.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../core/clock.ts'
+import { HolonError } from '../../core/errors.ts'
+import { newId } from '../../core/ids.ts'
+import type { Log } from '../../core/log.ts'
+import type { AnswerRecord } from '../gateway/answer-record.ts'
+import { type Database, openDatabase } from './database.ts'
+import { lockDir } from './dir-lock.ts'
+import { Journal } from './journal.ts'
+import {
+  type EventRecord,
+  insertLines,
+  type JournalLine,
+  latestEvents,
+  parseLines,
+  type UsageSummary,
+  usageByModel,
+} from './rows.ts'
+
+export interface StoreOptions {
+  /** HOLON_HOME; the store lives in `store` under it. */
+  home: string
+  databaseUrl: string | undefined
+  clock: Clock
+  log: Log
+  /** Milliseconds after which waiting lines are loaded. */
+  loadMs?: number
+  /** Lines that are loaded without waiting for that. */
+  loadLines?: number
+  /** Milliseconds without use after which an embedded database is closed. */
+  idleMs?: number
+}
+
+const batchLines = 200
+const firstRetryMs = 5_000
+const lastRetryMs = 300_000
+
+export class Store {
+  private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
+  private readonly dir: string
+  private readonly journal: Journal
+  /** Unique to this life of the hub; with a counter it makes ids that no other life can make. */
+  private readonly life = newId('u', 12)
+  private counter = 0
+  private unloaded = 0
+  private unlock: (() => void) | null = null
+  private database: Promise<Database> | null = null
+  /** The closing of the database that was open before. */
+  private letGo: Promise<void> = Promise.resolve()
+  private loading: Promise<void> | null = null
+  private stopLoadTimer: (() => void) | null = null
+  private stopIdleTimer: (() => void) | null = null
+  private retryMs = firstRetryMs
+  private closed = false
+
+  constructor(options: StoreOptions) {
+    this.options = { loadMs: 60_000, loadLines: 20_000, idleMs: 150_000, ...options }
+    this.dir = join(options.home, 'store')
+    const { clock, log } = options
+    this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
+  }
+
+  /**
+   * Takes the folder and arranges for what an earlier life left in the journal.
+   * @throws HolonError already_running
+   */
+  async start(): Promise<void> {
+    this.unlock = lockDir(this.dir)
+    await this.journal.open()
+    if (this.journal.size > 0) this.scheduleLoad(this.options.loadMs)
+  }
+
+  record(row: AnswerRecord): void {
+    this.remember({ kind: 'usage', id: this.makeId(), row })
+  }
+
+  event(type: string, data: Record<string, unknown>): void {
+    this.remember({ kind: 'event', id: this.makeId(), row: { time: this.options.clock.now(), type, data } })
+  }
+
+  /**
+   * Requests and tokens per model, everything recorded so far included.
+   * @throws HolonError store_unavailable
+   */
+  usage(): Promise<UsageSummary[]> {
+    return this.read((database) => usageByModel(database.kysely))
+  }
+
+  /**
+   * What happened to the fleet, newest first.
+   * @throws HolonError store_unavailable
+   */
+  history(limit = 200): Promise<EventRecord[]> {
+    return this.read((database) => latestEvents(database.kysely, limit))
+  }
+
+  private async read<T>(query: (database: Database) => Promise<T>): Promise<T> {
+    try {
+      await this.load()
+      return await query(await this.open())
+    } catch (error) {
+      if (error instanceof HolonError) throw error
+      const why = error instanceof Error ? error.message : String(error)
+      throw new HolonError('store_unavailable', `The store cannot be read: ${why}.`, {
+        cause: error,
+        retryAfterS: 5,
+      })
+    }
+  }
+
+  /** Moves the journal into the database. Concurrent calls share one run, and start another only if lines came since. */
+  async load(): Promise<void> {
+    while (this.loading !== null) await this.loading.catch(() => undefined)
+    this.loading = this.loadOnce().finally(() => {
+      this.loading = null
+    })
+    return this.loading
+  }
+
+  /** Writes what is in memory and lets go of the folder. An open database gets the lines; a closed one is not opened. */
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    this.stopLoadTimer?.()
+    this.stopIdleTimer?.()
+    await this.loading?.catch(() => undefined)
+    await this.journal.close()
+    const database = this.database
+    this.database = null
+    await database?.then((open) => open.close()).catch(() => undefined)
+    await this.letGo
+    this.unlock?.()
+    this.unlock = null
+  }
+
+  private makeId(): string {
+    return `${this.life}_${(this.counter++).toString(36)}`
+  }
+
+  private remember(line: JournalLine): void {
+    if (this.closed) return
+    this.journal.append(JSON.stringify(line))
+    this.unloaded++
+    if (this.unloaded === this.options.loadLines) this.scheduleLoad(0)
+    else if (this.stopLoadTimer === null) this.scheduleLoad(this.options.loadMs)
+  }
+
+  private scheduleLoad(ms: number): void {
+    this.stopLoadTimer?.()
+    if (this.closed) return
+    this.stopLoadTimer = this.options.clock.after(ms, () => {
+      this.stopLoadTimer = null
+      this.load().catch((error: unknown) => {
+        this.options.log.warn({ error }, 'usage stays in the journal: the database did not take it')
+        this.scheduleLoad(this.retryMs)
+        this.retryMs = Math.min(lastRetryMs, this.retryMs * 2)
+      })
+    })
+  }
+
+  private async loadOnce(): Promise<void> {
+    this.unloaded = 0
+    const files = await this.journal.sealed()
+    if (files.length === 0) return
+    const { kysely } = await this.open()
+    for (const file of files) {
+      const { lines, torn } = parseLines(await readFile(file, 'utf8'))
+      if (torn > 0) this.options.log.warn({ torn }, 'a journal file ended in a torn line, as after a kill')
+      for (let at = 0; at < lines.length; at += batchLines) {
+        await this.insert(kysely, lines.slice(at, at + batchLines))
+      }
+      await this.journal.remove(file)
+    }
+    this.retryMs = firstRetryMs
+  }
+
+  /** A line that the database calls invalid must not hold up the others for ever: it alone is left out. */
+  private async insert(kysely: Database['kysely'], lines: JournalLine[]): Promise<void> {
+    try {
+      await insertLines(kysely, lines)
+    } catch (error) {
+      if (!isDataError(error)) throw error
+      if (lines.length === 1) {
+        this.options.log.error({ error, id: lines[0]!.id }, 'a usage line is not valid and was left out')
+        return
+      }
+      for (const line of lines) await this.insert(kysely, [line])
+    }
+  }
+
+  private open(): Promise<Database> {
+    if (this.closed) return Promise.reject(new HolonError('store_unavailable', 'The store is closed.'))
+    const { databaseUrl, log } = this.options
+    // The folder of an embedded database has one owner: the idle one must have let go of it.
+    this.database ??= this.letGo
+      .then(() => openDatabase({ dir: this.dir, databaseUrl, log }))
+      .catch((error: unknown) => {
+        this.database = null
+        throw error
+      })
+    this.putOffIdle()
+    return this.database
+  }
+
+  private putOffIdle(): void {
+    if (this.options.databaseUrl !== undefined) return
+    this.stopIdleTimer?.()
+    this.stopIdleTimer = this.options.clock.after(this.options.idleMs, () => {
+      this.stopIdleTimer = null
+      if (this.loading !== null) return this.putOffIdle()
+      const idle = this.database
+      this.database = null
+      if (idle) this.letGo = idle.then((open) => open.close()).catch(() => undefined)
+    })
+  }
+}
+
+/** PostgreSQL's classes 22 (data exception) and 23 (integrity constraint). */
+function isDataError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && (code.startsWith('22') || code.startsWith('23'))
+}

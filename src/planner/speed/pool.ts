@@ -1,0 +1,150 @@
+import { memberDecodeTerms, tokenTerm } from './decode.ts'
+import { chunkTokens, memberPrefillTerms } from './prefill.ts'
+import { type Member, nominalBandwidth, type Setup } from './setup.ts'
+import type { Term } from './terms.ts'
+
+/**
+ * Terms of a whole placement. A pipeline adds its stages up (one request gets no speed-up, only memory) and pays a
+ * hop per boundary; a tensor split divides the bytes, keeps the per-layer cost and pays two all-reduces per layer.
+ */
+
+const UNIT_SYNC_S = 1e-3
+
+/** Hidden state on the wire: llama.cpp sends 32-bit floats, the others 16-bit. */
+const activationBytes = (setup: Setup): number => setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
+
+function linkKeys(setup: Setup): string[] {
+  const { engine, link } = setup
+  const keys = [`engine:${engine.family}`]
+  if (engine.wrapper) keys.push(`wrapper:${engine.wrapper}`)
+  if (link) keys.push(`transport:${link.transport}`, `transport:${link.transport}/${engine.family}`)
+  return keys
+}
+
+/** Layers for each member of a pipeline, as shares: by bandwidth, which is what equalises stage times. */
+export function defaultShares(members: readonly Member[]): number[] {
+  const speeds = members.map(nominalBandwidth)
+  const sum = speeds.reduce((a, b) => a + b, 0)
+  return speeds.map((speed) => speed / sum)
+}
+
+/**
+ * The members that work on a request. prima.cpp leaves out devices that only slow it down: the fewest fast ones
+ * whose own memory holds the weights, all of them when none do.
+ */
+export function workingMembers(setup: Setup): readonly Member[] {
+  if (setup.engine.family !== 'prima.cpp') return setup.members
+  const fast = [...setup.members].sort((a, b) => nominalBandwidth(b) - nominalBandwidth(a))
+  let room = 0
+  for (let i = 0; i < fast.length; i++) {
+    const { chip } = fast[i]!.hardware
+    if (chip.tier !== 'discrete') break
+    room += Math.max(...(chip.memory_options_gb ?? [0])) * 2 ** 30 * 0.95
+    if (room >= setup.weights.total) return fast.slice(0, i + 1)
+  }
+  return setup.members
+}
+
+function slowest(members: readonly Member[]): Member {
+  return members.reduce((a, b) => (nominalBandwidth(b) < nominalBandwidth(a) ? b : a))
+}
+
+/** What a small message over macOS's TCP stack takes, one way (measured 190 to 475 us on a Thunderbolt bridge). */
+const MAC_TCP_S = 190e-6
+
+function messageLatency(setup: Setup): number {
+  const { link } = setup
+  if (!link) return 0
+  const mac = setup.members.some((member) => member.hardware.chip.vendor === 'Apple')
+  return link.transport === 'tcp' && mac ? Math.max(link.latencyS, MAC_TCP_S) : link.latencyS
+}
+
+/** Messages of one decode step on the wire: hops of a pipeline or all-reduces of a tensor split. */
+function decodeWireTerms(setup: Setup): Term[] {
+  const n = workingMembers(setup).length
+  const { link, model } = setup
+  if (n < 2 || !link) return []
+  const keys = linkKeys(setup)
+  const bytes = activationBytes(setup) * setup.batch
+  const sync: Term = {
+    name: 'sync',
+    seconds: (n - 1) * UNIT_SYNC_S,
+    keys: [...keys, `strategy:${setup.strategy}`],
+    counted: 'round trips of the engine per further member, in ms',
+  }
+  if (setup.strategy === 'tensor') {
+    const each = messageLatency(setup) * Math.log2(n) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+    return [
+      { name: 'allreduce', seconds: 2 * model.layers * each, keys, counted: 'two all-reduces per layer' },
+      sync,
+    ]
+  }
+  const hop = messageLatency(setup) + bytes / link.bytesPerS
+  return [{ name: 'hop', seconds: n * hop, keys, counted: 'one hop per boundary and the way back' }, sync]
+}
+
+function prefillWireTerms(setup: Setup): Term[] {
+  const n = workingMembers(setup).length
+  const { link, model } = setup
+  if (n < 2 || !link) return []
+  const keys = linkKeys(setup)
+  const tokens = setup.promptTokens * setup.batch
+  const chunks = tokens / chunkTokens(setup)
+  const bytes = activationBytes(setup) * tokens
+  if (setup.strategy === 'tensor') {
+    const seconds = 2 * model.layers * (chunks * messageLatency(setup) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS)
+    return [{ name: 'prefill.allreduce', seconds, keys, counted: 'two all-reduces per layer and chunk' }]
+  }
+  const seconds = (n - 1) * (chunks * messageLatency(setup) + bytes / link.bytesPerS)
+  return [{ name: 'prefill.hop', seconds, keys, counted: 'activations of the prompt over each boundary' }]
+}
+
+/** Equal members are one with the sum of their shares: stage times add up, and a hundred need not be counted apart. */
+function byHardware(members: readonly Member[], shares: readonly number[]): { member: Member; share: number }[] {
+  const found: { member: Member; share: number }[] = []
+  members.forEach((member, i) => {
+    const share = shares[i] ?? 0
+    const before = found.find((entry) => entry.member.hardware === member.hardware && entry.member.memoryBytes === member.memoryBytes)
+    if (before) before.share += share
+    else found.push({ member, share })
+  })
+  return found
+}
+
+/** Adds terms of the same name and keys, so that equal members stay one term. */
+function merged(terms: Term[]): Term[] {
+  if (new Set(terms.map((term) => term.name)).size === terms.length) return terms
+  const found = new Map<string, Term>()
+  for (const term of terms) {
+    const key = `${term.name}|${term.keys.join('|')}`
+    const before = found.get(key)
+    found.set(key, before ? { ...before, seconds: before.seconds + term.seconds } : term)
+  }
+  return [...found.values()]
+}
+
+/** Terms of one decode step (all sequences of the batch advance by one token). @param shares layers per member, summing to 1 */
+export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
+  const members = workingMembers(setup)
+  const head = members[0] as Member
+  if (setup.strategy === 'tensor' && members.length > 1) {
+    const worst = slowest(members)
+    return [...memberDecodeTerms(setup, worst, 1, members.length), tokenTerm(setup, head), ...decodeWireTerms(setup)]
+  }
+  const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
+    memberDecodeTerms(setup, member, share, 1),
+  )
+  return [...merged(stages), tokenTerm(setup, head), ...decodeWireTerms(setup)]
+}
+
+/** Terms of the prefill of the whole prompt. */
+export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
+  const members = workingMembers(setup)
+  if (setup.strategy === 'tensor' && members.length > 1) {
+    return [...memberPrefillTerms(setup, slowest(members), 1, members.length), ...prefillWireTerms(setup)]
+  }
+  const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
+    memberPrefillTerms(setup, member, share, 1),
+  )
+  return [...merged(stages), ...prefillWireTerms(setup)]
+}

@@ -1,0 +1,1 @@
+export { checkRequest, type Endpoint, type OpenAiRequest, requireHonoured } from './request.ts'
