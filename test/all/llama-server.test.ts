@@ -1,11 +1,11 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import type { EngineDriver } from '../../src/engines/engine.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { clientOf, launchDefaults, startTiny, type TestEngine } from '../engines/embedded-engine.ts'
 import { testHome } from '../support/engine-home.ts'
-import { writeTinyGguf } from '../support/tiny-gguf.ts'
 
 const chat = '/v1/chat/completions'
 const hello = {
@@ -115,7 +115,7 @@ describe('llama-server as an engine', () => {
 
   test('names an architecture it does not know', async () => {
     const alien = join(home.root, 'alien.gguf')
-    writeTinyGguf(alien, { architecture: 'alien' })
+    writeRandomGguf(alien, { architecture: 'alien' })
     const refused = driver.launch({ ...launchDefaults, modelPath: alien })
     await expect(refused).rejects.toMatchObject({
       code: 'model_file_invalid',
@@ -126,7 +126,7 @@ describe('llama-server as an engine', () => {
 
   test('that dies says so, and a new one can be launched', async () => {
     const path = join(home.root, 'good.gguf')
-    writeTinyGguf(path)
+    writeRandomGguf(path)
     const first = await driver.launch({ ...launchDefaults, modelPath: path })
     process.kill(first.pid, 'SIGKILL')
     expect(await first.exited).toMatchObject({ signal: 'SIGKILL' })

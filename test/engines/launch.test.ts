@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { embeddedDriver } from '../../src/engines/embedded/index.ts'
 import type { EngineDriver } from '../../src/engines/engine.ts'
 import { readGgufFile } from '../../src/formats/gguf/read-gguf-set.ts'
 import type { LoadProgress } from '../../src/protocol/model.ts'
 import { testHome } from '../support/engine-home.ts'
-import { writeTinyGguf } from '../support/tiny-gguf.ts'
 import { launchDefaults } from './embedded-engine.ts'
 
 let home: ReturnType<typeof testHome>
@@ -22,7 +22,7 @@ beforeAll(() => {
   home = testHome()
   driver = embeddedDriver(home)
   folder = mkdtempSync(join(tmpdir(), 'holon-launch-'))
-  writeTinyGguf(file('good.gguf'))
+  writeRandomGguf(file('good.gguf'))
 })
 afterAll(() => {
   home.remove()
@@ -66,7 +66,7 @@ describe('a model file that cannot be used is refused with the reason', () => {
   })
 
   test('when its architecture is unknown, naming it', async () => {
-    writeTinyGguf(file('alien.gguf'), { architecture: 'alien' })
+    writeRandomGguf(file('alien.gguf'), { architecture: 'alien' })
     const refused = launch('alien.gguf')
     await expect(refused).rejects.toMatchObject({ code: 'model_file_invalid' })
     await expect(refused).rejects.toThrow('"alien"')
@@ -83,7 +83,7 @@ describe('a model file that cannot be used is refused with the reason', () => {
   })
 
   test('when it is too big for the memory, before anything is read, with the numbers', async () => {
-    writeTinyGguf(file('giant.gguf'), {
+    writeRandomGguf(file('giant.gguf'), {
       headerOnly: true,
       layers: 400,
       embedding: 16_384,
