@@ -20,8 +20,11 @@ export interface TinyGguf {
   chatTemplate?: string | null
   /** Marker tokens to add (`<tool_call>` ...), as user-defined tokens. */
   markers?: string[]
-  /** Added to the end-of-turn token's row scale: above 1 makes it likelier to end. */
   name?: string
+  /** Further keys, written as float32. */
+  numbers?: Record<string, number>
+  /** Leave the weights out, for a file that only claims to be large. */
+  headerOnly?: boolean
 }
 
 /** A 0.5B model's shape (24 layers x 896, tied embeddings), for benches. */
@@ -232,6 +235,8 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     seed: 1,
     markers: [],
     name: 'tiny',
+    headerOnly: false,
+    numbers: {},
     ...options,
   }
   const { tokens, merges, kinds } = vocabulary(model.vocab, model.markers)
@@ -259,6 +264,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
   ]
   const template = options.chatTemplate === undefined ? chatMl : options.chatTemplate
   if (template !== null) entries.push(() => keys.keyString('tokenizer.chat_template', template))
+  for (const [key, value] of Object.entries(model.numbers)) entries.push(() => keys.keyF32(key, value))
   for (const entry of entries) entry()
 
   const sizeOf = (tensor: Tensor): number => {
@@ -286,7 +292,7 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     Buffer.concat([head.bytes(), keys.bytes(), infos.bytes()]),
     tensors,
     sizeOf,
-    model.seed,
+    model.headerOnly ? null : model.seed,
   )
 }
 
@@ -295,9 +301,9 @@ function writeParts(
   header: Buffer,
   tensors: Tensor[],
   sizeOf: (tensor: Tensor) => number,
-  seed: number,
+  seed: number | null,
 ): number {
-  const random = randomSource(seed)
+  const random = randomSource(seed ?? 0)
   const pools = new Map<TypeName, Buffer>()
   const file = openSync(path, 'w')
   try {
@@ -307,6 +313,7 @@ function writeParts(
       if (missing > 0) size += writeSync(file, Buffer.alloc(missing))
     }
     pad()
+    if (seed === null) return size
     for (const tensor of tensors) {
       let left = sizeOf(tensor)
       if (tensor.shape.length === 1) {
