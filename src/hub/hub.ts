@@ -164,7 +164,7 @@ class RunningHub implements Hub {
     })
   }
 
-  /** Nodes tell of every request that starts or ends: at most one comparison per second. */
+  /** Nodes tell of every request that starts or ends: few comparisons serve many. */
   private keepHistory(): void {
     const { nodes, clock } = this.options
     let stopTimer: (() => void) | null = null
@@ -177,7 +177,7 @@ class RunningHub implements Hub {
     compare()
     this.stopHistory = nodes.map((node) =>
       node.subscribe(() => {
-        stopTimer ??= clock.after(1_000, compare)
+        stopTimer ??= clock.after(200, compare)
       }),
     )
     this.stopHistory.push(() => stopTimer?.())
