@@ -159,3 +159,9 @@ export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
   )
   return [...merged(stages), ...prefillWireTerms(setup)]
 }
+
+/** Bytes on the wire per token at 16 bits: one hop of a pipeline, and all the all-reduces of a tensor split together. */
+export function oneLayerMessage(model: Setup['model']): { hopBytes: number; tensorBytes: number } {
+  const hopBytes = model.hidden * 2
+  return { hopBytes, tensorBytes: 2 * model.layers * hopBytes }
+}
