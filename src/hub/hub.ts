@@ -8,6 +8,8 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import { catalogueOperations } from './catalogue/operations.ts'
 import { createDoors } from './doors.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
@@ -68,6 +70,7 @@ class RunningHub implements Hub {
   private readonly metrics = new Metrics()
   private readonly store: Store
   private readonly events: EventFeed
+  private readonly catalogue: Catalogue
   private readonly gateway: Gateway
   private readonly server: Server
   private readonly startedAt: number
@@ -80,8 +83,16 @@ class RunningHub implements Hub {
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
     this.events = new EventFeed(nodes, clock)
+    this.catalogue = new Catalogue({
+      nodes,
+      book: this.store.catalogue,
+      clock,
+      log,
+      onChange: (type, data) => this.store.event(type, data),
+    })
     this.gateway = new Gateway({
       nodes,
+      catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
       log,
@@ -102,6 +113,7 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
+      await this.catalogue.load()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
@@ -124,6 +136,7 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.catalogue.close()
     await this.gateway.close()
     await this.store.close()
   }
@@ -137,9 +150,10 @@ class RunningHub implements Hub {
       status: () => this.status(),
       usage: () => this.store.usage(),
       busy: (node, model) => admission.busy(node, model),
+      wanted: (asked) => this.catalogue.wanted(asked, true),
     })
     const app = createApp({
-      operations,
+      operations: [...operations, ...catalogueOperations(this.catalogue)],
       nodes,
       log,
       metrics: this.metrics,

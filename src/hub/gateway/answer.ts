@@ -11,6 +11,7 @@ import {
   type OpenAiRequest,
   requireHonoured,
 } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
@@ -28,6 +29,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
+  catalogue: Pick<Catalogue, 'wanted'>
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
@@ -66,7 +68,8 @@ async function route(
   body: Buffer,
 ): Promise<void> {
   const { admission, nodes } = deps
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const wanted = deps.catalogue.wanted(request.model)
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id

@@ -70,7 +70,7 @@ const families: readonly Family[] = [
   { id: 'yi', plain: 'base', architectures: llama },
   { id: 'internlm2.5', plain: 'base' },
   { id: 'stablelm-2', plain: 'base' },
-  { id: 'gpt-oss', architectures: /^gpt-?oss/ },
+  { id: 'gpt-oss', architectures: /^gpt[-_]?oss/ },
   { id: 'tinyllama', architectures: llama },
   { id: 'granite-3.3' },
   { id: 'codellama', plain: 'base', architectures: llama },

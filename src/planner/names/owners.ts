@@ -27,7 +27,8 @@ export const makers: ReadonlySet<string> = new Set([
 ]) // biome-ignore format: a list of words
 
 /** Words by which many people name different weights: who made them belongs to the name. */
-const commonNames = /(?:^|-)(abliterated|uncensored|decensored|lorablated|heretic|merged?|finetuned?|sft|dpo|lora|unaligned)(?=-|$)/
+const commonNames =
+  /(?:^|-)(abliterated|uncensored|decensored|lorablated|heretic|merged?|finetuned?|sft|dpo|lora|unaligned)(?=-|$)/
 
 /** The owner when it belongs to the identity of `rest`, else null. Both in lower case. */
 export function identifyingOwner(owner: string | null, rest: string): string | null {
@@ -41,6 +42,7 @@ export function identifyingOwner(owner: string | null, rest: string): string | n
 export function splitOwnerPrefix(stem: string): { owner: string | null; stem: string } {
   const match = /^([A-Za-z0-9-]+)_(?=[A-Za-z])(.+)$/.exec(stem)
   const owner = match?.[1]?.toLowerCase()
-  if (!match || owner === undefined || !(makers.has(owner) || packagers.has(owner))) return { owner: null, stem }
+  if (!match || owner === undefined || !(makers.has(owner) || packagers.has(owner)))
+    return { owner: null, stem }
   return { owner, stem: match[2]! }
 }

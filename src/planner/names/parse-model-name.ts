@@ -67,7 +67,8 @@ function fromReference(reference: Reference, mlx: boolean): ModelName {
   const { quant, rest } = splitQuant(stem, mlx)
   const name = fromWords(wordsOf(rest), quant)
   const owner = identifyingOwner(prefixed?.owner ?? reference.owner, name.canonical)
-  const canonical = owner === null || name.canonical === '' ? name.canonical : `${plainWord(owner)}/${name.canonical}`
+  const canonical =
+    owner === null || name.canonical === '' ? name.canonical : `${plainWord(owner)}/${name.canonical}`
   return { ...name, canonical, empty: canonical === '' || saysNothing(reference.stem) }
 }
 
@@ -81,7 +82,14 @@ function fromOllama({ owner, stem, tag }: Reference): ModelName {
   const words = wordsOf(`${name}-${plainTag}`)
   const label = `${plainWord(name)}:${plainWord(plainTag) || 'latest'}`
   const canonical = owner === null ? label : `${plainWord(owner)}/${label}`
-  return { ...nothing, canonical, quant, words, size: words.find(isSize) ?? null, empty: plainWord(name) === '' }
+  return {
+    ...nothing,
+    canonical,
+    quant,
+    words,
+    size: words.find(isSize) ?? null,
+    empty: plainWord(name) === '',
+  }
 }
 
 const plainWord = (text: string): string =>

@@ -14,11 +14,11 @@ export interface QuantName {
   bpw: number
 }
 
-const edge = String.raw`(?<![A-Za-z0-9])`
-const end = String.raw`(?![A-Za-z0-9])`
+const edge = '(?<![A-Za-z0-9])'
+const end = '(?![A-Za-z0-9])'
 const forms = [
   // ggml: Q4_K_M, IQ4_XS, UD-Q4_K_XL, Q4_0, Q4_0_4_4, Q8; also written Q4-K-M.
-  String.raw`(?:ud-)?i?q[1-8](?:[_-]?k(?:[_-](?:xxs|xs|s|m|l|xl|xxl))?|[_-](?:nl|xxs|xs|s|m|l|xl|[01](?:[_-][48][_-][48])?))?`,
+  '(?:ud-)?i?q[1-8](?:[_-]?k(?:[_-](?:xxs|xs|s|m|l|xl|xxl))?|[_-](?:nl|xxs|xs|s|m|l|xl|[01](?:[_-][48][_-][48])?))?',
   String.raw`p?tq[12]_0|pq2_0|q\df(?:16|32)(?:_\d)?`,
   String.raw`b?f16|bf16|fp16|f32|fp32|mxfp[48](?:_moe)?|nvfp4|fp8(?:[-_](?:dynamic|block|kv))?|fp4|w\da\d{1,2}|int[48]`,
   String.raw`\d(?:\.\d+)?-?bits?|\d(?:\.\d+)?bpw|g(?:s|roup)?(?:32|64|128)`,
@@ -29,7 +29,10 @@ const pattern = new RegExp(`${edge}(?:${forms.join('|')})${end}`, 'gi')
 const additions = /^(G(S|ROUP)?(32|64|128)|DWQ|MARLIN|AUTOROUND)$/
 
 function spelled(form: string): string {
-  const upper = form.toUpperCase().replace(/^FP16$/, 'F16').replace(/^FP32$/, 'F32')
+  const upper = form
+    .toUpperCase()
+    .replace(/^FP16$/, 'F16')
+    .replace(/^FP32$/, 'F32')
   if (/^(UD-)?I?Q\d/.test(upper)) {
     return upper.replace(/^(UD-)?(.*)$/, (_, ud: string | undefined, rest: string) => {
       return (ud ?? '') + rest.replaceAll('-', '_').replace(/(Q\d)K/, '$1_K')

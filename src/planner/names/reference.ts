@@ -22,7 +22,10 @@ const splitNumber = /-\d{5}-of-\d{5}$/
 
 export function readReference(text: string): Reference {
   const plain = text.normalize('NFKC').slice(0, maxLength).trim()
-  const named = plain.replace(hosts, '').replace(scheme, '').replace(/^library\//, '')
+  const named = plain
+    .replace(hosts, '')
+    .replace(scheme, '')
+    .replace(/^library\//, '')
   const cached = /models--([^/\\]+?)--([^/\\]+)/.exec(named)
   if (cached) return reference('repository', cached[1]!, cached[2]!, '', null)
   const absolute = /^(?:[/\\~.]|[A-Za-z]:[/\\])/.test(named)

@@ -63,7 +63,13 @@ export function wordsOf(stem: string): string[] {
     .replace(/-+/g, '-')
     .replace(/^-|-$/g, '')
   // Packing first: it may stand between the words of a family.
-  text = text.split('-').filter((word) => word !== '' && !packing.has(word)).join('-')
+  text = text
+    .split('-')
+    .filter((word) => word !== '' && !packing.has(word))
+    .join('-')
   for (const [pattern, spelling] of rules) text = text.replace(pattern, spelling)
-  return text.split('-').filter((word) => word !== '').map(spellSize)
+  return text
+    .split('-')
+    .filter((word) => word !== '')
+    .map(spellSize)
 }
