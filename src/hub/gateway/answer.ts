@@ -17,6 +17,7 @@ import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
+import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
 import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
@@ -198,6 +199,7 @@ class Run {
         relay = stream
       } else relay = new BodyRelay(exchange, death, settle)
       this.relay = relay
+      const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {
         'content-type': 'application/json',
         ...lease.headers,
@@ -207,7 +209,7 @@ class Run {
       if (typeof trace === 'string') headers.traceparent = trace
       deps.upstreams
         .poolFor(lease)
-        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body: named }, relay)
     })
   }
 
