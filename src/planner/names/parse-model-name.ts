@@ -7,7 +7,7 @@ import { type Family, familyOf } from './families.ts'
 import { ollamaMeaning } from './ollama-library.ts'
 import { identifyingOwner, splitOwnerPrefix } from './owners.ts'
 import { type QuantName, splitQuant } from './quant-name.ts'
-import { type Reference, readReference, saysNothing } from './reference.ts'
+import { plainWord, type Reference, readReference, saysNothing } from './reference.ts'
 import { isActive, isSize, wordsOf } from './spelling.ts'
 
 export interface ModelName {
@@ -32,8 +32,24 @@ export interface ModelName {
 const modalities = new Set(['vision', 'vl', 'coder', 'math'])
 const version = /^(?:v\d+(?:\.\d+)*|\d{4}|\d{6})$/
 
-/** Never throws. @param text a repository, a file, a path, an Ollama tag, a canonical name */
+/**
+ * Never throws. A name of odd characters can leave something that reads as another kind of reference; it is read again
+ * until it stands, because a canonical name that does not read back as itself could not be asked for.
+ * @param text a repository, a file, a path, an Ollama tag, a canonical name
+ */
 export function parseModelName(text: string): ModelName {
+  let name = readOnce(text)
+  for (let round = 0; round < maxRounds; round++) {
+    const again = readOnce(name.canonical)
+    if (again.canonical === name.canonical) return name
+    name = { ...again, quant: name.quant ?? again.quant, empty: name.empty || again.empty }
+  }
+  return { ...nothing, quant: name.quant }
+}
+
+const maxRounds = 6
+
+function readOnce(text: string): ModelName {
   const { body, doubt } = cutDoubt(text)
   const mlx = /mlx/i.test(body)
   const name = body === '' ? nothing : fromReference(readReference(body), mlx)
@@ -67,8 +83,7 @@ function fromReference(reference: Reference, mlx: boolean): ModelName {
   const { quant, rest } = splitQuant(stem, mlx)
   const name = fromWords(wordsOf(rest), quant)
   const owner = identifyingOwner(prefixed?.owner ?? reference.owner, name.canonical)
-  const canonical =
-    owner === null || name.canonical === '' ? name.canonical : `${plainWord(owner)}/${name.canonical}`
+  const canonical = owner === null || name.canonical === '' ? name.canonical : `${owner}/${name.canonical}`
   return { ...name, canonical, empty: canonical === '' || saysNothing(reference.stem) }
 }
 
@@ -81,7 +96,7 @@ function fromOllama({ owner, stem, tag }: Reference): ModelName {
   if (meaning !== null) return fromWords(wordsOf(meaning), quant)
   const words = wordsOf(`${name}-${plainTag}`)
   const label = `${plainWord(name)}:${plainWord(plainTag) || 'latest'}`
-  const canonical = owner === null ? label : `${plainWord(owner)}/${label}`
+  const canonical = owner === null ? label : `${owner}/${label}`
   return {
     ...nothing,
     canonical,
@@ -91,12 +106,6 @@ function fromOllama({ owner, stem, tag }: Reference): ModelName {
     empty: plainWord(name) === '',
   }
 }
-
-const plainWord = (text: string): string =>
-  text
-    .toLowerCase()
-    .replace(/[^a-z0-9.+_-]+/g, '-')
-    .replace(/^[-.]+|[-.]+$/g, '')
 
 function fromWords(given: readonly string[], quant: QuantName | null): ModelName {
   const words = sizeInPlace(given)

@@ -18,7 +18,7 @@ const maxLength = 512
 const hosts = /^(?:https?:\/\/)?(?:(?:www\.)?huggingface\.co|hf\.co|(?:registry\.)?ollama\.(?:ai|com))\//i
 const scheme = /^(?:hf|huggingface|ollama):(?:\/\/)?/i
 const modelFile = /\.(?:gguf|ggml|bin|safetensors|mlx|onnx)$/i
-const splitNumber = /-\d{5}-of-\d{5}$/
+const splitNumber = /-\d{5}-of-\d{5}$/i
 
 export function readReference(text: string): Reference {
   const plain = text.normalize('NFKC').slice(0, maxLength).trim()
@@ -67,7 +67,13 @@ function reference(
   tag: string,
   repository: string | null,
 ): Reference {
-  return { form, owner: owner?.toLowerCase() ?? null, stem, tag: tag.toLowerCase(), repository }
+  return {
+    form,
+    owner: owner === null ? null : plainWord(owner) || null,
+    stem,
+    tag: tag.toLowerCase(),
+    repository,
+  }
 }
 
 /** Names that tools give when they know none: the header or the folder must tell. In any case of letters. */
@@ -75,3 +81,10 @@ const sayNothing =
   /^(?:(?:ggml|pytorch|consolidated)?[-_. ]*(?:model|weights|unnamed|merged(?:[-_ ]model)?|outputs?|checkpoint[-_ ]?\d*|lora[-_ ]?(?:model)?|finetuned?|final|latest|snapshots?|tmp\w*|workspace|hf|main|gguf|sha256[-_:]?[0-9a-f]*|[0-9a-f]{12,64}))$/i
 
 export const saysNothing = (stem: string): boolean => stem === '' || sayNothing.test(stem)
+
+/** Lower case, in characters that need no quoting; empty when nothing of it is left. */
+export const plainWord = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z0-9.+_-]+/g, '-')
+    .replace(/^[-.]+|[-.]+$/g, '')
