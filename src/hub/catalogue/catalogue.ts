@@ -3,7 +3,7 @@
  * has put on the list, and a model routes only when it is offered and advertised. The list outlives the hub; while
  * it cannot be read although it may be curated, nothing is offered rather than everything.
  */
-import { type Clock, systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { betterQuant, parseModelName } from '../../planner/names/index.ts'
@@ -26,8 +26,8 @@ export interface CatalogueState {
 }
 
 export interface CatalogueBook {
-  /** False when nothing was ever curated, so that there is nothing to read. */
-  mayBeCurated(): Promise<boolean>
+  /** `no` when nothing was ever curated, so that there is nothing to read; `perhaps` when only the list can tell. */
+  curated(): Promise<'no' | 'perhaps' | 'yes'>
   /** @throws HolonError store_unavailable */
   read(): Promise<CatalogueState>
   /** @throws HolonError store_unavailable, and then nothing has changed */
@@ -38,7 +38,7 @@ export interface CatalogueOptions {
   nodes: readonly NodeHandle[]
   book: CatalogueBook
   log: Log
-  clock?: Clock
+  clock: Clock
   /** Told of every change, for the audit. */
   onChange?: (type: string, data: Record<string, unknown>) => void
 }
@@ -49,7 +49,6 @@ const retryMs = 5_000
 
 export class Catalogue {
   private readonly options: CatalogueOptions
-  private readonly clock: Clock
   private state: CatalogueState = { mode: 'open', offers: [] }
   /** Set while a list that may be curated has not been read. */
   private unreadable: HolonError | null = null
@@ -61,7 +60,6 @@ export class Catalogue {
 
   constructor(options: CatalogueOptions) {
     this.options = options
-    this.clock = options.clock ?? systemClock
   }
 
   get mode(): CatalogueMode {
@@ -72,22 +70,23 @@ export class Catalogue {
     return this.state.offers
   }
 
-  /** Reads the list once the hub starts; tries again by itself while it cannot. Never throws. */
+  /**
+   * Reads the list when the hub starts, and tries again by itself while it cannot. Never throws. A list that is known
+   * to be curated and cannot be read offers nothing; one of which nothing is known does not stop an open hub.
+   */
   async load(): Promise<void> {
+    const { book, log } = this.options
+    const curated = await book.curated()
     try {
-      if (await this.options.book.mayBeCurated()) this.take(await this.options.book.read())
+      if (curated !== 'no') this.take(await book.read())
       this.unreadable = null
     } catch (cause) {
-      this.unreadable = new HolonError('store_unavailable', 'The list of offered models cannot be read.', {
-        cause,
-        retryAfterS: retryMs / 1000,
-      })
-      this.options.log.warn(
-        { error: cause },
-        'nothing is offered until the list of offered models can be read',
-      )
+      const message = 'The list of offered models cannot be read.'
+      const error = new HolonError('store_unavailable', message, { cause, retryAfterS: retryMs / 1000 })
+      this.unreadable = curated === 'yes' ? error : null
+      log.warn({ error: cause }, 'the list of offered models cannot be read; trying again')
       if (this.closed) return
-      this.stopRetry = this.clock.after(retryMs, () => {
+      this.stopRetry = this.options.clock.after(retryMs, () => {
         void this.load()
       })
     }

@@ -11,20 +11,19 @@ import type { Database } from './database.ts'
 export interface CatalogueBookOptions {
   /** Folder of the store. */
   dir: string
-  /** A server's database is at hand and may be another hub's from before: it is always read. */
+  /** A database server may hold the list of a hub that lived in another folder: it is read without a mark too. */
   always: boolean
   open(): Promise<Database>
 }
 
 export function createCatalogueBook({ dir, always, open }: CatalogueBookOptions): CatalogueBook {
   const mark = join(dir, 'curated')
-  const marked = () =>
-    access(mark).then(
-      () => true,
-      () => false,
-    )
   return {
-    mayBeCurated: async () => always || (await marked()),
+    curated: () =>
+      access(mark).then(
+        () => 'yes' as const,
+        () => (always ? 'perhaps' : 'no'),
+      ),
     read: () => told('read', () => readState(open)),
     write: (state) =>
       told('written', async () => {
