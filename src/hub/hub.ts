@@ -11,6 +11,7 @@ import { fleetOperations } from './api/operations.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
 import { createDoors } from './doors.ts'
+import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
@@ -75,6 +76,8 @@ class RunningHub implements Hub {
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
+  private picture = takePicture([])
+  private stopHistory: (() => void)[] = []
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
@@ -119,6 +122,8 @@ class RunningHub implements Hub {
       await this.store.close()
       throw error
     }
+    this.store.event('hub.started', { version: this.options.config.version, url: this.url })
+    this.keepHistory()
     return { url: this.url }
   }
 
@@ -129,6 +134,7 @@ class RunningHub implements Hub {
 
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
+    for (const stop of this.stopHistory) stop()
     if (this.server.listening) {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
@@ -138,6 +144,7 @@ class RunningHub implements Hub {
     }
     this.catalogue.close()
     await this.gateway.close()
+    if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
 
@@ -149,6 +156,7 @@ class RunningHub implements Hub {
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
+      history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
       wanted: (asked) => this.catalogue.wanted(asked, true),
     })
@@ -163,10 +171,30 @@ class RunningHub implements Hub {
     return createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
+      knownHosts: new Set(),
       gateway: this.gateway,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })
+  }
+
+  /** Nodes tell of every request that starts or ends: few comparisons serve many. */
+  private keepHistory(): void {
+    const { nodes, clock } = this.options
+    let stopTimer: (() => void) | null = null
+    const compare = () => {
+      stopTimer = null
+      const states = nodes.map((node) => node.state())
+      for (const { type, data } of changesSince(this.picture, states)) this.store.event(type, data)
+      this.picture = takePicture(states)
+    }
+    compare()
+    this.stopHistory = nodes.map((node) =>
+      node.subscribe(() => {
+        stopTimer ??= clock.after(200, compare)
+      }),
+    )
+    this.stopHistory.push(() => stopTimer?.())
   }
 
   private status() {

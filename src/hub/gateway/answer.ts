@@ -21,7 +21,7 @@ import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
 import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
-import type { Outcome, Relay } from './relay.ts'
+import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
 import type { StreamGaps } from './stream-gaps.ts'
@@ -36,6 +36,7 @@ export interface AnswerDeps {
   upstreams: Upstreams
   room: WaitingRoom
   patience: Patience
+  timeouts: EngineTimeouts
   clock: Clock
   gaps: (model: string) => StreamGaps
   /** Told of every request that reached a model, whatever came of it. */
@@ -53,8 +54,8 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const request = checkRequest(endpoint, parseJson(body))
-    await route(deps, exchange, request, withoutMark(body))
+    const bytes = withoutMark(body)
+    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {
@@ -192,12 +193,12 @@ class Run {
       }
       let relay: Relay
       if (request.stream) {
-        const stream = new StreamRelay(exchange, death, settle)
+        const stream = new StreamRelay(exchange, death, deps, settle)
         stream.choices = request.n
         stream.gaps = deps.gaps(this.model)
         stream.onFirst = () => this.wait.over()
         relay = stream
-      } else relay = new BodyRelay(exchange, death, settle)
+      } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
       const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {

@@ -12,12 +12,13 @@ import type { AnswerRecord } from './answer-record.ts'
 import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
 import { BodyReader, discard } from './read-body.ts'
+import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
-import { Upstreams, type UpstreamTimeouts } from './upstreams.ts'
+import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
-export interface GatewayLimits extends Patience, UpstreamTimeouts {
+export interface GatewayLimits extends Patience, EngineTimeouts {
   bodyBytes: number
   bodiesTogetherBytes: number
   maxWaiting: number
@@ -64,9 +65,10 @@ export class Gateway {
       catalogue: options.catalogue,
       bodies: this.bodies,
       admission: this.admission,
-      upstreams: new Upstreams(limits),
+      upstreams: new Upstreams(),
       room: new WaitingRoom(clock),
       patience: limits,
+      timeouts: limits,
       clock,
       gaps: options.gaps,
       onAnswer: options.onAnswer,
