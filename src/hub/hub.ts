@@ -8,6 +8,8 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import { catalogueOperations } from './catalogue/operations.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
@@ -69,6 +71,7 @@ class RunningHub implements Hub {
   private readonly metrics = new Metrics()
   private readonly store: Store
   private readonly events: EventFeed
+  private readonly catalogue: Catalogue
   private readonly gateway: Gateway
   private readonly server: Server
   private readonly startedAt: number
@@ -83,8 +86,16 @@ class RunningHub implements Hub {
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
     this.events = new EventFeed(nodes, clock)
+    this.catalogue = new Catalogue({
+      nodes,
+      book: this.store.catalogue,
+      clock,
+      log,
+      onChange: (type, data) => this.store.event(type, data),
+    })
     this.gateway = new Gateway({
       nodes,
+      catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
       log,
@@ -105,6 +116,7 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
+      await this.catalogue.load()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
@@ -130,6 +142,7 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.catalogue.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
@@ -145,9 +158,10 @@ class RunningHub implements Hub {
       usage: () => this.store.usage(),
       history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
+      wanted: (asked) => this.catalogue.wanted(asked, true),
     })
     const app = createApp({
-      operations,
+      operations: [...operations, ...catalogueOperations(this.catalogue)],
       nodes,
       log,
       metrics: this.metrics,

@@ -11,11 +11,13 @@ import {
   type OpenAiRequest,
   requireHonoured,
 } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
+import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
 import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
@@ -28,6 +30,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
+  catalogue: Pick<Catalogue, 'wanted'>
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
@@ -67,7 +70,8 @@ async function route(
   body: Buffer,
 ): Promise<void> {
   const { admission, nodes } = deps
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const wanted = deps.catalogue.wanted(request.model)
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
@@ -196,6 +200,7 @@ class Run {
         relay = stream
       } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
+      const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {
         'content-type': 'application/json',
         ...lease.headers,
@@ -205,7 +210,7 @@ class Run {
       if (typeof trace === 'string') headers.traceparent = trace
       deps.upstreams
         .poolFor(lease)
-        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body: named }, relay)
     })
   }
 
