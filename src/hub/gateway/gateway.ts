@@ -4,19 +4,21 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { describeModel, listModels } from '../catalogue/list-models.ts'
 import { Admission } from './admission.ts'
 import { type AnswerDeps, answer } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
-import { describeModel, listModels } from './models.ts'
 import { BodyReader, discard } from './read-body.ts'
+import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
-import { Upstreams, type UpstreamTimeouts } from './upstreams.ts'
+import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
-export interface GatewayLimits extends Patience, UpstreamTimeouts {
+export interface GatewayLimits extends Patience, EngineTimeouts {
   bodyBytes: number
   bodiesTogetherBytes: number
   maxWaiting: number
@@ -35,6 +37,7 @@ export const defaultLimits: GatewayLimits = {
 
 export interface GatewayOptions {
   nodes: readonly NodeHandle[]
+  catalogue: Catalogue
   limits: GatewayLimits
   clock: Clock
   log: Log
@@ -59,11 +62,13 @@ export class Gateway {
     this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
     this.deps = {
       nodes: options.nodes,
+      catalogue: options.catalogue,
       bodies: this.bodies,
       admission: this.admission,
-      upstreams: new Upstreams(limits),
+      upstreams: new Upstreams(),
       room: new WaitingRoom(clock),
       patience: limits,
+      timeouts: limits,
       clock,
       gaps: options.gaps,
       onAnswer: options.onAnswer,
@@ -101,9 +106,9 @@ export class Gateway {
   private tellModels(exchange: Exchange, route: Route): void {
     try {
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(this.options.nodes, this.createdS, route.id)))
+        exchange.sendJson(200, JSON.stringify(describeModel(this.options.catalogue, this.createdS, route.id)))
       } else {
-        const data = listModels(this.options.nodes, this.createdS)
+        const data = listModels(this.options.catalogue, this.createdS)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {
