@@ -9,6 +9,7 @@ import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
 import { createDoors } from './doors.ts'
+import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
@@ -72,6 +73,8 @@ class RunningHub implements Hub {
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
+  private picture = takePicture([])
+  private stopHistory: (() => void)[] = []
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
@@ -107,6 +110,8 @@ class RunningHub implements Hub {
       await this.store.close()
       throw error
     }
+    this.store.event('hub.started', { version: this.options.config.version, url: this.url })
+    this.keepHistory()
     return { url: this.url }
   }
 
@@ -117,6 +122,7 @@ class RunningHub implements Hub {
 
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
+    for (const stop of this.stopHistory) stop()
     if (this.server.listening) {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
@@ -125,6 +131,7 @@ class RunningHub implements Hub {
       clearTimeout(force)
     }
     await this.gateway.close()
+    if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
 
@@ -136,6 +143,7 @@ class RunningHub implements Hub {
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
+      history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
     })
     const app = createApp({
@@ -149,10 +157,30 @@ class RunningHub implements Hub {
     return createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
+      knownHosts: new Set(),
       gateway: this.gateway,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })
+  }
+
+  /** Nodes tell of every request that starts or ends: at most one comparison per second. */
+  private keepHistory(): void {
+    const { nodes, clock } = this.options
+    let stopTimer: (() => void) | null = null
+    const compare = () => {
+      stopTimer = null
+      const states = nodes.map((node) => node.state())
+      for (const { type, data } of changesSince(this.picture, states)) this.store.event(type, data)
+      this.picture = takePicture(states)
+    }
+    compare()
+    this.stopHistory = nodes.map((node) =>
+      node.subscribe(() => {
+        stopTimer ??= clock.after(1_000, compare)
+      }),
+    )
+    this.stopHistory.push(() => stopTimer?.())
   }
 
   private status() {

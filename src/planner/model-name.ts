@@ -252,7 +252,7 @@ export function modelOfSize(name: string, totalB: number, activeB: number | null
     layers,
     hidden,
     vocab,
-    heads: Math.max(8, Math.round(hidden / 128)),
+    heads: Math.max(8, 8 * Math.round(hidden / 1024)),
     kvHeads,
     lookupParams: tied ? 0 : table,
     headParams: table,

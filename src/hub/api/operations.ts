@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import {
+  historyResponse,
   loadRequest,
   loadResponse,
   modelsResponse,
@@ -23,10 +24,13 @@ import { chooseNode } from '../scheduler/choose-node.ts'
 
 export type UsageRow = z.infer<typeof usageResponse>['usage'][number]
 
+export type HistoryEvent = z.infer<typeof historyResponse>['events'][number]
+
 export interface FleetDeps {
   nodes: readonly NodeHandle[]
   status(): StatusResponse
   usage(): Promise<UsageRow[]>
+  history(): Promise<HistoryEvent[]>
   /** Requests of this hub at a node for a model. */
   busy(node: string, model: string): number
   log: Log
@@ -65,6 +69,9 @@ export function fleetOperations(deps: FleetDeps): Operation[] {
     })),
     read('/fleet/v1/usage', 'Requests and tokens per model.', usageResponse, async () => ({
       usage: await deps.usage(),
+    })),
+    read('/fleet/v1/history', 'What happened to the fleet, newest first.', historyResponse, async () => ({
+      events: await deps.history(),
     })),
     {
       method: 'post',

@@ -50,8 +50,8 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const request = checkRequest(endpoint, parseJson(body))
-    await route(deps, exchange, request, withoutMark(body))
+    const bytes = withoutMark(body)
+    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {

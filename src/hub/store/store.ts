@@ -14,7 +14,15 @@ import type { AnswerRecord } from '../gateway/answer-record.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
-import { insertLines, type JournalLine, parseLines, type UsageSummary, usageByModel } from './rows.ts'
+import {
+  type EventRecord,
+  insertLines,
+  type JournalLine,
+  latestEvents,
+  parseLines,
+  type UsageSummary,
+  usageByModel,
+} from './rows.ts'
 
 export interface StoreOptions {
   /** HOLON_HOME; the store lives in `store` under it. */
@@ -81,10 +89,22 @@ export class Store {
    * Requests and tokens per model, everything recorded so far included.
    * @throws HolonError store_unavailable
    */
-  async usage(): Promise<UsageSummary[]> {
+  usage(): Promise<UsageSummary[]> {
+    return this.read((database) => usageByModel(database.kysely))
+  }
+
+  /**
+   * What happened to the fleet, newest first.
+   * @throws HolonError store_unavailable
+   */
+  history(limit = 200): Promise<EventRecord[]> {
+    return this.read((database) => latestEvents(database.kysely, limit))
+  }
+
+  private async read<T>(query: (database: Database) => Promise<T>): Promise<T> {
     try {
       await this.load()
-      return await usageByModel((await this.open()).kysely)
+      return await query(await this.open())
     } catch (error) {
       if (error instanceof HolonError) throw error
       const why = error instanceof Error ? error.message : String(error)
