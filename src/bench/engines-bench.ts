@@ -28,7 +28,11 @@ interface Speeds {
 }
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '5' }, threads: { type: 'string', default: '2' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+    threads: { type: 'string', default: '2' },
+  },
 })
 const rounds = Number(values.rounds)
 const answerTokens = 64
@@ -79,7 +83,9 @@ async function measure(engine: EngineProcess): Promise<Speeds> {
   const one = await stream(engine, freshPrompt(), answerTokens)
   const prefill = one.promptTokens / ((one.firstAt - started) / 1000)
   const decode = (one.tokens - 1) / ((one.lastAt - one.firstAt) / 1000)
-  const all = await Promise.all(Array.from({ length: 4 }, () => stream(engine, Math.random().toString(36), answerTokens)))
+  const all = await Promise.all(
+    Array.from({ length: 4 }, () => stream(engine, Math.random().toString(36), answerTokens)),
+  )
   const first = Math.min(...all.map((each) => each.firstAt))
   const last = Math.max(...all.map((each) => each.lastAt))
   const tokens = all.reduce((sum, each) => sum + each.tokens, 0)
@@ -119,22 +125,36 @@ try {
 }
 
 function report(results: Map<string, Speeds[]>, size: number): void {
-  const middle = (id: string, what: keyof Speeds) => median((results.get(id) ?? []).map((speeds) => speeds[what]))
+  const middle = (id: string, what: keyof Speeds) =>
+    median((results.get(id) ?? []).map((speeds) => speeds[what]))
   const kinds = ['prefill', 'decode', 'fourStreams'] as const
   const ratio = Object.fromEntries(
     kinds.map((what) => [
       what,
-      median((results.get('embedded') ?? []).map((own, round) => own[what] / (results.get('llama-server')?.[round]?.[what] ?? Number.NaN))),
+      median(
+        (results.get('embedded') ?? []).map(
+          (own, round) => own[what] / (results.get('llama-server')?.[round]?.[what] ?? Number.NaN),
+        ),
+      ),
     ]),
   )
   if (values.json) {
-    const medians = Object.fromEntries([...results.keys()].map((id) => [id, Object.fromEntries(kinds.map((what) => [what, middle(id, what)]))]))
+    const medians = Object.fromEntries(
+      [...results.keys()].map((id) => [
+        id,
+        Object.fromEntries(kinds.map((what) => [what, middle(id, what)])),
+      ]),
+    )
     process.stdout.write(`${JSON.stringify({ modelBytes: size, rounds, medians, ratio }, null, 2)}\n`)
     return
   }
-  process.stdout.write(`0.5B-shaped random weights, Q4_0, ${formatBytes(size)}; medians of ${rounds} rounds, tokens/s as a client sees them\n`)
+  process.stdout.write(
+    `0.5B-shaped random weights, Q4_0, ${formatBytes(size)}; medians of ${rounds} rounds, tokens/s as a client sees them\n`,
+  )
   for (const what of kinds) {
     const cells = [...results.keys()].map((id) => `${id} ${middle(id, what).toFixed(1)}`)
-    process.stdout.write(`${what.padEnd(12)} ${cells.join('   ')}   embedded / llama-server ${ratio[what]?.toFixed(2)}\n`)
+    process.stdout.write(
+      `${what.padEnd(12)} ${cells.join('   ')}   embedded / llama-server ${ratio[what]?.toFixed(2)}\n`,
+    )
   }
 }

@@ -112,6 +112,7 @@ export const catalogue = {
     hint: 'Each token admits one machine: make a new one on the hub with `holon nodes token`. If nobody of yours used it, look at `holon nodes audit`.',
   },
   join_denied: { status: 403, type: 'permission_error', hint: 'Ask the owner of the hub.' },
+  join_rate_limited: { status: 429, type: 'rate_limit_error', hint: 'Wait as long as Retry-After says.' },
   join_expired: { status: 410, type: 'permission_error', hint: 'Run the command again for a new code.' },
   hub_not_found: {
     status: 404,

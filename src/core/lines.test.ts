@@ -24,7 +24,9 @@ test('lines come out the same however their bytes are cut', async () => {
 })
 
 test('a line that never ends is cut off at the bound, whatever it is cut into', async () => {
-  await expect(read(['x'.repeat(60), 'x'.repeat(60)], 100)).rejects.toMatchObject({ code: 'tunnel_misbehaved' })
+  await expect(read(['x'.repeat(60), 'x'.repeat(60)], 100)).rejects.toMatchObject({
+    code: 'tunnel_misbehaved',
+  })
   await expect(read([`${'x'.repeat(120)}\n`], 100)).rejects.toMatchObject({ code: 'tunnel_misbehaved' })
 })
 

@@ -8,6 +8,7 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { Gate } from './auth/gate.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
@@ -15,6 +16,7 @@ import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts
 import { isLoopback } from './host-check.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
+import { Fleet } from './registry/fleet.ts'
 import { Store } from './store/store.ts'
 
 export interface HubConfig {
@@ -68,6 +70,8 @@ class RunningHub implements Hub {
   private readonly options: HubOptions
   private readonly metrics = new Metrics()
   private readonly store: Store
+  private readonly fleet: Fleet
+  private readonly gate: Gate
   private readonly events: EventFeed
   private readonly gateway: Gateway
   private readonly server: Server
@@ -78,11 +82,14 @@ class RunningHub implements Hub {
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
-    const { config, nodes, clock, log } = options
+    const { config, clock, log } = options
     this.options = options
+    this.fleet = new Fleet(options.nodes, clock, log)
+    const { nodes } = this.fleet
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
-    this.events = new EventFeed(nodes, clock)
+    this.gate = new Gate({ store: this.store, fleet: this.fleet, version: config.version, clock, log })
+    this.events = new EventFeed(this.fleet, clock)
     this.gateway = new Gateway({
       nodes,
       limits: { ...defaultLimits, ...config.limits },
@@ -127,18 +134,32 @@ class RunningHub implements Hub {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
       const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
+      // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
+      await this.answered(drainMs)
+      this.gate.close()
       await closed
       clearTimeout(force)
     }
+    this.gate.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
 
-  private build(): Server {
-    const { config, nodes, log } = this.options
+  /** Resolves when no answer is under way, at the latest after `withinMs`. */
+  private async answered(withinMs: number): Promise<void> {
+    const end = performance.now() + withinMs
     const { admission } = this.gateway
-    const operations = fleetOperations({
+    while (admission.totals().inFlight > 0 && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+  }
+
+  private build(): Server {
+    const { config, clock, log } = this.options
+    const { nodes } = this.fleet
+    const { admission } = this.gateway
+    const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
@@ -147,14 +168,15 @@ class RunningHub implements Hub {
       busy: (node, model) => admission.busy(node, model),
     })
     const app = createApp({
-      operations,
+      operations: [...management, ...this.gate.operations()],
+      joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
       nodes,
       log,
       metrics: this.metrics,
       assetsDir: config.assetsDir ?? null,
       version: config.version,
     })
-    return createDoors({
+    const server = createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
       knownHosts: new Set(),
@@ -162,25 +184,25 @@ class RunningHub implements Hub {
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })
+    server.on('upgrade', this.gate.upgrade)
+    return server
   }
 
   /** Nodes tell of every request that starts or ends: at most one comparison per second. */
   private keepHistory(): void {
-    const { nodes, clock } = this.options
+    const { clock } = this.options
     let stopTimer: (() => void) | null = null
     const compare = () => {
       stopTimer = null
-      const states = nodes.map((node) => node.state())
+      const states = this.fleet.nodes.map((node) => node.state())
       for (const { type, data } of changesSince(this.picture, states)) this.store.event(type, data)
       this.picture = takePicture(states)
     }
     compare()
-    this.stopHistory = nodes.map((node) =>
-      node.subscribe(() => {
-        stopTimer ??= clock.after(1_000, compare)
-      }),
-    )
-    this.stopHistory.push(() => stopTimer?.())
+    const unsubscribe = this.fleet.subscribe(() => {
+      stopTimer ??= clock.after(1_000, compare)
+    })
+    this.stopHistory = [unsubscribe, () => stopTimer?.()]
   }
 
   private status() {

@@ -20,10 +20,36 @@ export interface BestModel {
 
 /** Models worth recommending now, ablest first by published evaluations of their families; older ones are left out. */
 const current = [
-  'kimi-k2.6', 'glm-5.1', 'deepseek-v3.2', 'qwen3.5-397b-a17b', 'glm-4.7', 'minimax-m2.7', 'qwen3-235b-a22b', 'qwen3.5-122b-a10b',
-  'gpt-oss-120b', 'glm-4.5-air', 'qwen3-next-80b-a3b', 'qwen3.6-27b', 'qwen3.6-35b-a3b', 'gemma-4-31b', 'mistral-small-3.2-24b',
-  'gemma-4-26b-a4b', 'gpt-oss-20b', 'qwen3-14b', 'gemma-4-12b', 'qwen3.5-9b', 'qwen3-8b', 'llama-3.1-8b', 'qwen3.5-4b', 'qwen3-4b',
-  'llama-3.2-3b', 'qwen3-1.7b', 'llama-3.2-1b', 'qwen3-0.6b', 'smollm2-360m', 'smollm2-135m',
+  'kimi-k2.6',
+  'glm-5.1',
+  'deepseek-v3.2',
+  'qwen3.5-397b-a17b',
+  'glm-4.7',
+  'minimax-m2.7',
+  'qwen3-235b-a22b',
+  'qwen3.5-122b-a10b',
+  'gpt-oss-120b',
+  'glm-4.5-air',
+  'qwen3-next-80b-a3b',
+  'qwen3.6-27b',
+  'qwen3.6-35b-a3b',
+  'gemma-4-31b',
+  'mistral-small-3.2-24b',
+  'gemma-4-26b-a4b',
+  'gpt-oss-20b',
+  'qwen3-14b',
+  'gemma-4-12b',
+  'qwen3.5-9b',
+  'qwen3-8b',
+  'llama-3.1-8b',
+  'qwen3.5-4b',
+  'qwen3-4b',
+  'llama-3.2-3b',
+  'qwen3-1.7b',
+  'llama-3.2-1b',
+  'qwen3-0.6b',
+  'smollm2-360m',
+  'smollm2-135m',
 ]
 
 /** Quants to try, best first. Below four bits a smaller model of more bits is usually abler, so they are not tried. */
@@ -51,7 +77,12 @@ export function bestModelsFor(machine: Machine, options: BestModelOptions = {}):
     const model = modelFromFact(fact)
     const names = model.nativeExpertBpw !== null ? ['MXFP4'] : quantsToTry
     for (const quant of names) {
-      const request = readRequest({ model: id, quant, contextTokens: Math.min(contextTokens, model.maxContext ?? contextTokens), promptTokens: Math.min(512, contextTokens) })
+      const request = readRequest({
+        model: id,
+        quant,
+        contextTokens: Math.min(contextTokens, model.maxContext ?? contextTokens),
+        promptTokens: Math.min(512, contextTokens),
+      })
       const placement = soloPlacement(request, machine)
       if (!placement.fits) continue
       const candidate: BestModel = {
@@ -64,7 +95,8 @@ export function bestModelsFor(machine: Machine, options: BestModelOptions = {}):
         ttftS: placement.ttftS,
         because: `${(placement.memory[0]!.totalBytes / 1e9).toFixed(1)} of ${(machine.usable.limitBytes / 1e9).toFixed(1)} GB with ${contextTokens} tokens of context, about ${placement.decodeTokS.expected.toFixed(0)} tok/s`,
       }
-      if (fallback === null || candidate.decodeTokS.expected > fallback.decodeTokS.expected) fallback = candidate
+      if (fallback === null || candidate.decodeTokS.expected > fallback.decodeTokS.expected)
+        fallback = candidate
       if (candidate.decodeTokS.expected < leastTokS) continue
       found.push(candidate)
       break

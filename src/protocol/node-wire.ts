@@ -32,7 +32,10 @@ export const maxLineBytes = 16 * 1024
 const plain = /^[^\x00-\x1f\x7f]*$/
 const word = (max: number) => z.string().min(1).max(max).regex(plain, 'holds a control character')
 /** Beyond any machine there is: 1 PiB. */
-const bytes = z.number().nonnegative().max(2 ** 50)
+const bytes = z
+  .number()
+  .nonnegative()
+  .max(2 ** 50)
 
 const reportedModel = nodeModel.extend({
   id: word(200),

@@ -142,10 +142,7 @@ export class Admissions {
   }
 
   refused(name: string, actor: string, detail: string): Promise<void> {
-    return this.ledger.audit(
-      { action: 'node.refused', node: name, actor, detail },
-      this.options.clock.now(),
-    )
+    return this.ledger.audit({ action: 'node.refused', node: name, actor, detail }, this.options.clock.now())
   }
 
   private async find(idOrName: string): Promise<NodeRecord> {
@@ -197,7 +194,10 @@ export class Admissions {
 
 /** A name as it may stand in headers, tables and pages. */
 export function cleanName(wanted: string): string {
-  const clean = wanted.replaceAll(/[^\x20-\x7e]/g, '').trim().slice(0, 60)
+  const clean = wanted
+    .replaceAll(/[^\x20-\x7e]/g, '')
+    .trim()
+    .slice(0, 60)
   return clean === '' ? 'node' : clean
 }
 

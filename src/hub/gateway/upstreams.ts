@@ -1,5 +1,5 @@
 /** Connections to engines: one pool per origin, kept while the engine lives and dropped when it dies. */
-import { Pool } from 'undici'
+import { type Dispatcher, Pool } from 'undici'
 import type { EngineLease } from '../../protocol/node.ts'
 import { watchDeath } from './death-watch.ts'
 
@@ -20,7 +20,21 @@ export class Upstreams {
     this.timeouts = timeouts
   }
 
-  poolFor(lease: EngineLease): Pool {
+  /** The way to the engine of a lease: through its node's tunnel, or a pool of connections on this machine. */
+  poolFor(lease: EngineLease): Pick<Dispatcher, 'dispatch'> {
+    return lease.dispatcher ? this.through(lease.dispatcher, lease.origin) : this.localPool(lease)
+  }
+
+  /** A tunnel has no timeouts of its own: they are the hub's to say. */
+  private through(dispatcher: Dispatcher, origin: string): Pick<Dispatcher, 'dispatch'> {
+    const { headersMs, idleMs } = this.timeouts
+    return {
+      dispatch: (options, handler) =>
+        dispatcher.dispatch({ ...options, origin, headersTimeout: headersMs, bodyTimeout: idleMs }, handler),
+    }
+  }
+
+  private localPool(lease: EngineLease): Pool {
     let pool = this.pools.get(lease.origin)
     if (!pool) {
       this.dropUnused()

@@ -51,8 +51,7 @@ export class Fleet {
       if (node.session !== session) return
       node.session = null
       if (end.code === closeCodes.revoked) node.tell({ type: 'revoked', reason: end.error.message })
-      else
-        node.tell({ type: 'lost', reason: end.error.message, orderly: end.code === closeCodes.goingAway })
+      else node.tell({ type: 'lost', reason: end.error.message, orderly: end.code === closeCodes.goingAway })
     })
     this.watch()
     return node

@@ -7,7 +7,13 @@ import { HolonError } from '../../core/errors.ts'
 import { readJsonLines } from '../../core/lines.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle, NodeState } from '../../protocol/node.ts'
-import { fromWireError, maxReportBytes, type NodeReport, nodePaths, nodeReport } from '../../protocol/node-wire.ts'
+import {
+  fromWireError,
+  maxReportBytes,
+  type NodeReport,
+  nodePaths,
+  nodeReport,
+} from '../../protocol/node-wire.ts'
 import type { TunnelSession } from '../../tunnel/session.ts'
 import { holdRemote } from './hold-remote.ts'
 import { type MemberEvent, type Membership, newMember, nextMembership } from './membership.ts'
@@ -155,7 +161,10 @@ export class RemoteNode implements NodeHandle {
     if (!checked.success) {
       const issue = checked.error.issues[0]
       const where = issue?.path.slice(0, 4).join('.') || 'it'
-      this.tell({ type: 'lied', reason: `Its picture was refused: ${where}: ${issue?.message ?? 'not right'}.` })
+      this.tell({
+        type: 'lied',
+        reason: `Its picture was refused: ${where}: ${issue?.message ?? 'not right'}.`,
+      })
       return
     }
     const ids = new Set(checked.data.models.map(({ id }) => id))

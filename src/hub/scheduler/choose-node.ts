@@ -29,14 +29,19 @@ const stateReason: Record<NodeModel['state'], string> = {
   failed: 'tries again after a failed load',
 }
 
+const lastResort = 10
+const nobody: ReadonlySet<string> = new Set()
+
 /**
  * @param busy requests of this hub at a node for a model, in flight and waiting
+ * @param passed ids of nodes that failed this request already
  * @throws HolonError model_not_found, model_file_invalid, engine_unavailable
  */
 export function chooseNode<Node extends Candidate>(
   asked: string,
   nodes: readonly Node[],
   busy: (nodeId: string, model: string) => number,
+  passed: ReadonlySet<string> = nobody,
 ): Choice<Node> {
   let best: Choice<Node> | null = null
   let bestRank = 0
@@ -44,11 +49,12 @@ export function chooseNode<Node extends Candidate>(
   let holders = 0
   for (const node of nodes) {
     const state = node.state()
-    if (state.state === 'gone') continue
+    if (state.state === 'gone' || passed.has(node.id)) continue
     const model = findModel(state.models, asked)
     if (model === null || model.problem !== null) continue
     holders++
-    const rank = stateRank[model.state]
+    // A node that is not trusted now is asked when there is no other.
+    const rank = stateRank[model.state] + (state.state === 'ready' ? 0 : lastResort)
     const load = busy(node.id, model.id)
     if (best === null || rank < bestRank || (rank === bestRank && load < bestBusy)) {
       best = { node, model, route: '' }

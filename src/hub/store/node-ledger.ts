@@ -101,9 +101,7 @@ export class NodeLedger {
   }
 
   admit(node: NodeRecord, actor: string): Promise<void> {
-    return this.store.use((db) =>
-      db.transaction().execute((transaction) => insert(transaction, node, actor)),
-    )
+    return this.store.use((db) => db.transaction().execute((transaction) => insert(transaction, node, actor)))
   }
 
   setNextHash(id: string, nextHash: string, nowMs: number): Promise<void> {
