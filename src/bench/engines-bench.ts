@@ -12,10 +12,10 @@ import { parseArgs } from 'node:util'
 import { request } from 'undici'
 import { homeAt } from '../core/home.ts'
 import { silentLog } from '../core/log.ts'
+import { median } from '../core/median.ts'
 import { formatBytes } from '../core/units.ts'
 import type { EngineProcess } from '../engines/engine.ts'
 import { createDrivers } from '../engines/index.ts'
-import { median } from './median.ts'
 import { halfBillion, writeRandomGguf } from './random-gguf.ts'
 
 interface Speeds {

@@ -2,7 +2,7 @@
 import type { NodeState } from '../protocol/node.ts'
 
 export interface FleetChange {
-  /** `model.ready`, `model.failed`, `model.unloaded`, `node.gone`, `node.ready`. */
+  /** `model.ready`, `model.restarting`, `model.failed`, `model.unloaded`, `node.gone`, `node.ready`. */
   type: string
   data: Record<string, unknown>
 }
@@ -32,6 +32,7 @@ export function changesSince(before: Picture, now: readonly NodeState[]): FleetC
       if (model.state === 'ready') changes.push({ type: 'model.ready', data })
       else if (model.state === 'failed')
         changes.push({ type: 'model.failed', data: { ...data, why: model.failure } })
+      else if (model.state === 'loading' && was === 'ready') changes.push({ type: 'model.restarting', data })
       else if (model.state === 'disk' && was === 'ready') changes.push({ type: 'model.unloaded', data })
     }
   }

@@ -188,7 +188,7 @@ class RunningHub implements Hub {
     return server
   }
 
-  /** Nodes tell of every request that starts or ends: at most one comparison per second. */
+  /** Nodes tell of every request that starts or ends: few comparisons serve many. */
   private keepHistory(): void {
     const { clock } = this.options
     let stopTimer: (() => void) | null = null
@@ -200,7 +200,7 @@ class RunningHub implements Hub {
     }
     compare()
     const unsubscribe = this.fleet.subscribe(() => {
-      stopTimer ??= clock.after(1_000, compare)
+      stopTimer ??= clock.after(200, compare)
     })
     this.stopHistory = [unsubscribe, () => stopTimer?.()]
   }

@@ -50,7 +50,7 @@ export const historyResponse = z.object({
     z.object({
       /** Milliseconds since the epoch. */
       time: z.number(),
-      /** `hub.started`, `hub.stopped`, `node.ready`, `node.gone`, `model.ready`, `model.failed`, `model.unloaded`. */
+      /** `hub.started`, `hub.stopped`, `node.ready`, `node.gone`, `model.ready`, `model.restarting`, `model.failed`, `model.unloaded`. */
       type: z.string(),
       data: z.record(z.string(), z.unknown()),
     }),

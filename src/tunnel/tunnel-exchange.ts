@@ -129,7 +129,10 @@ export class TunnelExchange implements Dispatcher.DispatchController {
       this.fail(misbehaved('The node sent trailers, which the tunnel does not carry.')),
     )
     stream.on('error', (error) => this.fail(this.explain(error)))
-    stream.on('close', () => this.fail(this.explain(null)))
+    stream.on('close', () => {
+      // Every good answer passes here too, and an error costs a stack trace.
+      if (!this.settled) this.fail(this.explain(null))
+    })
   }
 
   private onHead(headers: IncomingHttpHeaders & { ':status'?: number }): void {

@@ -217,6 +217,17 @@ test('a client that leaves while its model loads or its turn comes leaves nothin
   expect(stand.engine.seen).toHaveLength(0)
 })
 
+test('an engine that never begins, or goes silent, is a timeout and not waited for twice', async () => {
+  stand = await startStand({ limits: { headersMs: 300, idleMs: 300 } })
+  const never = await stand.post(path, chat('!hang'))
+  expect(never.status).toBe(504)
+  expect((await errorOf(never)).error).toMatchObject({ code: 'engine_timeout', source: 'engine' })
+  expect(stand.engine.seen).toHaveLength(1)
+  const silent = await stand.post(path, chat('!stall', { stream: true }))
+  expect(await silent.text()).toContain('"code":"engine_timeout"')
+  await expect.poll(() => stand.engine.inFlight).toBe(0)
+})
+
 test('closing lets a running answer end, and cuts one that does not', async () => {
   stand = await startStand()
   const slow = await stand.post(path, chat('!slow', { stream: true }))

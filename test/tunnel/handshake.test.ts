@@ -182,6 +182,8 @@ test('a line that goes dead without a word is noticed by both ends, and the node
   expect(await session.closed).toMatchObject({ code: closeCodes.silent, by: 'us' })
   const back = await hub.next()
   expect(back.instanceId).toBe(session.instanceId)
+  // The hub knows a moment before the node does.
+  await until(() => node.states.length >= 5, 'the node knows that it is back')
   expect(node.states.map((each) => each.phase)).toEqual([
     'connecting',
     'connected',

@@ -19,7 +19,7 @@ import { fromRefusal } from './engine-error.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
 import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
-import type { Outcome, Relay } from './relay.ts'
+import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
 import type { StreamGaps } from './stream-gaps.ts'
@@ -33,6 +33,7 @@ export interface AnswerDeps {
   upstreams: Upstreams
   room: WaitingRoom
   patience: Patience
+  timeouts: EngineTimeouts
   clock: Clock
   gaps: (model: string) => StreamGaps
   /** Told of every request that reached a model, whatever came of it. */
@@ -219,12 +220,12 @@ class Run {
       }
       let relay: Relay
       if (request.stream) {
-        const stream = new StreamRelay(exchange, death, settle)
+        const stream = new StreamRelay(exchange, death, deps, settle)
         stream.choices = request.n
         stream.gaps = deps.gaps(this.model)
         stream.onFirst = () => this.wait.over()
         relay = stream
-      } else relay = new BodyRelay(exchange, death, settle)
+      } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
       const headers: Record<string, string> = {
         'content-type': 'application/json',

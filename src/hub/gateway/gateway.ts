@@ -11,12 +11,13 @@ import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
 import { describeModel, listModels } from './models.ts'
 import { BodyReader, discard } from './read-body.ts'
+import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
-import { Upstreams, type UpstreamTimeouts } from './upstreams.ts'
+import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
-export interface GatewayLimits extends Patience, UpstreamTimeouts {
+export interface GatewayLimits extends Patience, EngineTimeouts {
   bodyBytes: number
   bodiesTogetherBytes: number
   maxWaiting: number
@@ -61,9 +62,10 @@ export class Gateway {
       nodes: options.nodes,
       bodies: this.bodies,
       admission: this.admission,
-      upstreams: new Upstreams(limits),
+      upstreams: new Upstreams(),
       room: new WaitingRoom(clock),
       patience: limits,
+      timeouts: limits,
       clock,
       gaps: options.gaps,
       onAnswer: options.onAnswer,
