@@ -2,7 +2,10 @@
 import { Command, CommanderError } from 'commander'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
+import { registerJoin } from './commands/join.ts'
 import { registerLoad } from './commands/load.ts'
+import { registerLogin } from './commands/login.ts'
+import { registerLogout } from './commands/logout.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
 import { registerProfile } from './commands/profile.ts'
@@ -10,6 +13,7 @@ import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerRun } from './commands/run.ts'
+import { registerService } from './commands/service.ts'
 import { registerStatus } from './commands/status.ts'
 import { registerUnload } from './commands/unload.ts'
 import { registerUp } from './commands/up.ts'
@@ -23,11 +27,16 @@ const program = new Command('holon')
   .description('Many machines, one mind: language models on the machines you own, behind one address.')
   .version(version, '-V, --version')
   .configureHelp({ showGlobalOptions: false })
+  // An option after a subcommand is the subcommand's own, also where its parent has one of that name (nodes --json).
+  .enablePositionalOptions()
   .showSuggestionAfterError(true)
   .exitOverride()
 
 for (const register of [
   registerUp,
+  registerJoin,
+  registerLogin,
+  registerLogout,
   registerStatus,
   registerModels,
   registerPull,
@@ -37,6 +46,7 @@ for (const register of [
   registerUnload,
   registerPs,
   registerNodes,
+  registerService,
   registerEngines,
   registerProfile,
   registerDoctor,

@@ -8,6 +8,7 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
@@ -78,7 +79,7 @@ class RunningHub implements Hub {
   private readonly startedAt: number
   private url = ''
   private picture = takePicture([])
-  private stopHistory: (() => void)[] = []
+  private stops: (() => void | Promise<void>)[] = []
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
@@ -119,6 +120,10 @@ class RunningHub implements Hub {
     }
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
+    if (!isLoopback(host)) {
+      const { port: bound } = new URL(this.url)
+      this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
+    }
     return { url: this.url }
   }
 
@@ -129,7 +134,7 @@ class RunningHub implements Hub {
 
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
-    for (const stop of this.stopHistory) stop()
+    for (const stop of this.stops) void stop()
     if (this.server.listening) {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
@@ -202,7 +207,7 @@ class RunningHub implements Hub {
     const unsubscribe = this.fleet.subscribe(() => {
       stopTimer ??= clock.after(200, compare)
     })
-    this.stopHistory = [unsubscribe, () => stopTimer?.()]
+    this.stops = [unsubscribe, () => stopTimer?.()]
   }
 
   private status() {

@@ -40,6 +40,9 @@ export const admittedResponse = z.object({
 })
 export type AdmittedResponse = z.infer<typeof admittedResponse>
 
+/** A node that will not come back. */
+export const leaveRequest = z.object({ nodeId: z.string().max(64), credential: z.string().max(200) })
+
 /** RFC 8628, section 3.1; `client_id` carries the machine's name. */
 export const deviceCodeRequest = z.object({ client_id: name })
 /** RFC 8628, section 3.2. */

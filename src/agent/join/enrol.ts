@@ -3,10 +3,10 @@ import { z } from 'zod'
 import type { Clock } from '../../core/clock.ts'
 import { catalogue, type ErrorCode, HolonError } from '../../core/errors.ts'
 import {
-  admittedResponse,
   type AdmittedResponse,
-  deviceCodeResponse,
+  admittedResponse,
   type DeviceCodeResponse,
+  deviceCodeResponse,
   deviceErrors,
 } from '../../protocol/joining.ts'
 

@@ -8,6 +8,7 @@ import {
   deviceCodeRequest,
   deviceTokenRequest,
   joinRequest,
+  leaveRequest,
 } from '../../protocol/joining.ts'
 import type { Admissions } from './admissions.ts'
 import { DeviceFlow } from './device-flow.ts'
@@ -28,6 +29,7 @@ export interface JoiningRoutes {
 /** Doors that ask for no key. */
 export const joiningPaths: ReadonlySet<string> = new Set([
   '/fleet/v1/join',
+  '/fleet/v1/leave',
   '/fleet/v1/device/code',
   '/fleet/v1/device/token',
 ])
@@ -43,6 +45,16 @@ export function mountJoining(app: Hono<Env>, { admissions, clock, apiKey }: Join
     const admitted = await admissions.joinByToken(token, name, from)
     patience.giveBack(from)
     return c.json(admitted)
+  })
+
+  app.post('/fleet/v1/leave', async (c) => {
+    const from = addressOf(c)
+    patience.spend(from)
+    const { nodeId, credential } = check(leaveRequest, await readBody(c))
+    const node = await admissions.authenticate(nodeId, credential)
+    await admissions.revoke(node.id, `the node itself, at ${from}`)
+    patience.giveBack(from)
+    return c.json({ id: node.id, name: node.name })
   })
 
   app.post('/fleet/v1/device/code', async (c) => {

@@ -10,16 +10,11 @@ export class Upstreams {
 
   /** The way to the engine of a lease: through its node's tunnel, or a pool of connections on this machine. */
   poolFor(lease: EngineLease): Pick<Dispatcher, 'dispatch'> {
-    return lease.dispatcher ? this.through(lease.dispatcher, lease.origin) : this.localPool(lease)
-  }
-
-  /** A tunnel has no timeouts of its own: they are the hub's to say. */
-  private through(dispatcher: Dispatcher, origin: string): Pick<Dispatcher, 'dispatch'> {
-    const { headersMs, idleMs } = this.timeouts
-    return {
-      dispatch: (options, handler) =>
-        dispatcher.dispatch({ ...options, origin, headersTimeout: headersMs, bodyTimeout: idleMs }, handler),
-    }
+    const { dispatcher, origin } = lease
+    if (!dispatcher) return this.localPool(lease)
+    // The relay watches the time itself, here as there.
+    const always = { origin, headersTimeout: 0, bodyTimeout: 0 }
+    return { dispatch: (options, handler) => dispatcher.dispatch({ ...options, ...always }, handler) }
   }
 
   private localPool(lease: EngineLease): Pool {
