@@ -121,6 +121,8 @@ class RunningHub implements Hub {
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
     if (!isLoopback(host)) {
+      // Machines will come; making a new database takes seconds that the first of them need not wait.
+      this.gate.admissions.prepare()
       const { port: bound } = new URL(this.url)
       this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
     }

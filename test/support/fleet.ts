@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { eventually, type Running, runCli, startCli } from './cli.ts'
+import { eventually, type Running, runCli, startCli, type Where } from './cli.ts'
 import { makeTestHome } from './home.ts'
 
 const demo = fileURLToPath(new URL('../../assets/holon-demo.gguf', import.meta.url))
@@ -33,8 +33,8 @@ export class TestFleet {
     return home.root
   }
 
-  start(args: string[], env: Record<string, string>): Running {
-    const running = startCli(args, { HOLON_ENGINE: 'embedded', ...env })
+  start(args: string[], env: Record<string, string>, where?: Where): Running {
+    const running = startCli(args, { HOLON_ENGINE: 'embedded', ...env }, where)
     this.ends.push(async () => {
       running.child.kill('SIGKILL')
       await running.finished

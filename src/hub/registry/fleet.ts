@@ -50,8 +50,9 @@ export class Fleet {
     void session.closed.then((end) => {
       if (node.session !== session) return
       node.session = null
-      if (end.code === closeCodes.revoked) node.tell({ type: 'revoked', reason: end.error.message })
-      else node.tell({ type: 'lost', reason: end.error.message, orderly: end.code === closeCodes.goingAway })
+      // Whoever revoked it has told the reason.
+      if (end.code !== closeCodes.revoked)
+        node.tell({ type: 'lost', reason: end.error.message, orderly: end.code === closeCodes.goingAway })
     })
     this.watch()
     return node
