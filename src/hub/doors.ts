@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import type { EventFeed } from './api/events.ts'
+import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
 import { isOpenAiPath, pathOf } from './gateway/routes.ts'
@@ -18,6 +19,7 @@ export interface Doors {
   host: string
   apiKey: string | null
   gateway: Gateway
+  dialects: Dialects
   events: EventFeed
   /** Hono's listener. */
   app: (req: IncomingMessage, res: ServerResponse) => void
@@ -63,7 +65,12 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       return
     }
     const path = pathOf(req.url ?? '/')
-    if (doors.apiKey !== null && !isAnonymous(path)) requireKey(headers, doors.apiKey)
+    const inDialect = doors.dialects.owns(path, req)
+    if (doors.apiKey !== null && (inDialect || !isAnonymous(path))) requireKey(headers, doors.apiKey)
+    if (inDialect) {
+      doors.dialects.handle(path, req, res)
+      return
+    }
     if (isOpenAiPath(path)) {
       doors.gateway.handle(req, res)
       return
@@ -75,17 +82,18 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     res.setHeader('x-request-id', newId('req'))
     doors.app(req, res)
   } catch (thrown) {
-    refuse(req, res, asHolonError(thrown))
+    refuse(doors, req, res, asHolonError(thrown))
   }
 }
 
-function refuse(req: IncomingMessage, res: ServerResponse, error: HolonError): void {
+function refuse(doors: Doors, req: IncomingMessage, res: ServerResponse, error: HolonError): void {
   discard(req)
   if (res.headersSent) {
     res.destroy()
     return
   }
-  const body = JSON.stringify(toEnvelope(error))
+  const envelope = doors.dialects.envelope(pathOf(req.url ?? '/'), req, error) ?? toEnvelope(error)
+  const body = JSON.stringify(envelope)
   res.writeHead(error.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
@@ -97,7 +105,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
   )
   res.setHeader('vary', 'origin')
 }

@@ -8,6 +8,7 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
@@ -69,6 +70,7 @@ class RunningHub implements Hub {
   private readonly store: Store
   private readonly events: EventFeed
   private readonly gateway: Gateway
+  private readonly dialects: Dialects
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
@@ -87,6 +89,13 @@ class RunningHub implements Hub {
       log,
       gaps: (model) => this.metrics.gaps(model),
       onAnswer: (record) => this.keep(record),
+      onResponse: (route, status) => this.metrics.response(route, status),
+    })
+    this.dialects = new Dialects({
+      core: this.gateway.deps,
+      clock,
+      log,
+      version: config.version,
       onResponse: (route, status) => this.metrics.response(route, status),
     })
     const { admission, bodies } = this.gateway
@@ -150,6 +159,7 @@ class RunningHub implements Hub {
       host: config.host,
       apiKey: config.apiKey ?? null,
       gateway: this.gateway,
+      dialects: this.dialects,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })

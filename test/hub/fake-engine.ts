@@ -25,11 +25,14 @@
  * | `!flood`        | a stream of 64 MiB                                                                |
  * | `!no-usage`     | tells neither usage nor timings                                                   |
  * | `!late`         | headers after 300 ms                                                              |
+ *
+ * What it says beside plain words is in fake-words.ts.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { asMessage, type Words, wordsFor } from './fake-words.ts'
 
 export interface SeenRequest {
   path: string
@@ -52,6 +55,8 @@ export class FakeEngine {
   aborted = 0
   inFlight = 0
   maxInFlight = 0
+  /** Paths it does not have. */
+  readonly hidden = new Set<string>()
   /** Bytes of a `!flood` that were taken off our hands. */
   flooded = 0
   private readonly server: Server
@@ -89,7 +94,10 @@ export class FakeEngine {
       this.inFlight--
       if (!res.writableFinished) this.aborted++
     })
-    if (req.url === '/v1/embeddings') embed(body, res)
+    if (this.hidden.has(req.url ?? '')) res.writeHead(404).end()
+    else if (req.url === '/v1/embeddings') embed(body, res)
+    else if (req.url === '/apply-template') layOut(body, res)
+    else if (req.url === '/tokenize') tokenize(body, res)
     else await this.generate(req, body, res)
   }
 
@@ -98,7 +106,10 @@ export class FakeEngine {
     const call: Call = { text: lastText(body), stream: body.stream === true, body, res, kind }
     if (await this.misbehave(call, req.socket)) return
     if (call.text === '!late') await sleep(300)
-    if (call.stream) await this.stream(call)
+    const words = wordsFor(call.text, body)
+    if (call.stream && words !== null) speak(call, words)
+    else if (call.stream) await this.stream(call)
+    else if (words !== null) speakWhole(call, words)
     else whole(call)
   }
 
@@ -139,6 +150,11 @@ export class FakeEngine {
             type: 'exceed_context_size_error',
           },
         })
+        return true
+      case '!alien':
+        res.writeHead(200, { 'content-type': call.stream ? 'text/event-stream' : 'application/json' })
+        if (call.stream) res.write(`data: ${JSON.stringify(delta(call, 0, 'word0 '))}\n\n`)
+        res.end('data: <html>\n\n')
         return true
       case '!fail':
         res.writeHead(500, { 'content-type': 'text/plain' }).end('out of luck')
@@ -283,6 +299,65 @@ const logprob = {
   logprob: -0.1,
   bytes: null,
   top_logprobs: [{ token: 'word0', logprob: -0.1, bytes: null }],
+}
+
+function speak(call: Call, words: Words): void {
+  const { body, res, text } = call
+  const base = { id: 'cmpl-1', created: 1, model: body.model, object: 'chat.completion.chunk' }
+  const event = (delta: object, more: object = {}) => ({
+    ...base,
+    choices: [{ index: 0, delta, finish_reason: null, ...more }],
+  })
+  const events: object[] = [
+    event({ role: 'assistant', content: '' }),
+    ...words.deltas.map((each) => event(each)),
+  ]
+  events.push(event({}, { finish_reason: words.finish, stop_reason: words.stopReason ?? null }))
+  const options = body.stream_options as { include_usage?: boolean } | undefined
+  if (options?.include_usage) events.push({ ...base, choices: [], usage, timings })
+  const bytes = Buffer.from(
+    `${events.map((each) => `data: ${JSON.stringify(each)}\n\n`).join('')}data: [DONE]\n\n`,
+  )
+  res.writeHead(200, { 'content-type': 'text/event-stream' })
+  if (text === '!astral') for (const byte of bytes) res.write(Buffer.from([byte]))
+  else res.write(bytes)
+  res.end()
+}
+
+function speakWhole(call: Call, words: Words): void {
+  const { body, res } = call
+  const choice = {
+    index: 0,
+    message: asMessage(words),
+    finish_reason: words.finish,
+    stop_reason: words.stopReason ?? null,
+  }
+  res.writeHead(200, { 'content-type': 'application/json' })
+  res.end(
+    JSON.stringify({
+      id: 'cmpl-1',
+      object: 'chat.completion',
+      created: 1,
+      model: body.model,
+      choices: [choice],
+      usage,
+      timings,
+    }),
+  )
+}
+
+/** One line per message, one token per word: enough to prove that the request got here as it should. */
+function layOut(body: Record<string, unknown>, res: ServerResponse): void {
+  const messages = body.messages as { role: string; content: unknown }[]
+  const prompt = messages.map((each) => `${each.role} ${String(each.content)}`).join('\n')
+  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ prompt }))
+}
+
+function tokenize(body: Record<string, unknown>, res: ServerResponse): void {
+  const tokens = String(body.content)
+    .split(/\s+/)
+    .map((_, index) => index)
+  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ tokens }))
 }
 
 function message(body: Record<string, unknown>): object {

@@ -5,12 +5,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import {
-  checkRequest,
-  type Endpoint,
-  type OpenAiRequest,
-  requireHonoured,
-} from '../../protocol/openai/index.ts'
+import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
@@ -18,7 +13,7 @@ import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
-import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
+import type { BodyReader } from './read-body.ts'
 import type { Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
@@ -45,13 +40,22 @@ const paths: Record<Endpoint, string> = {
   embedding: '/v1/embeddings',
 }
 
-/** Answers the request, always: with the engine's answer or with the error envelope. Never rejects. */
-export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: Endpoint): Promise<void> {
+/** A checked request, and what to send to an engine that honours these parameters. */
+export interface Asked {
+  request: OpenAiRequest
+  bodyFor(honoured: ReadonlySet<string>): Buffer
+}
+
+/** Reads the body and uses it. Whatever is thrown is answered with the error envelope. Never rejects. */
+export async function withBody(
+  deps: AnswerDeps,
+  exchange: Exchange,
+  use: (body: Buffer) => Promise<void>,
+): Promise<void> {
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const request = checkRequest(endpoint, parseJson(body))
-    await route(deps, exchange, request, withoutMark(body))
+    await use(body)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {
@@ -59,13 +63,13 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   }
 }
 
-async function route(
-  deps: AnswerDeps,
-  exchange: Exchange,
-  request: OpenAiRequest,
-  body: Buffer,
-): Promise<void> {
+/**
+ * Answers with the engine's answer or its error.
+ * @throws HolonError when it cannot even be sent to a node
+ */
+export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
+  const { request } = asked
   const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
@@ -73,7 +77,7 @@ async function route(
   exchange.route = choice.route
   const ticket = admission.enter(laneKey(node.id, model.id))
   const run = new Run(deps, exchange, request, node, model.id, ticket)
-  await run.go(body)
+  await run.go(asked)
 }
 
 function headerSafe(text: string): boolean {
@@ -124,10 +128,10 @@ class Run {
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
 
-  async go(body: Buffer): Promise<void> {
+  async go(asked: Asked): Promise<void> {
     try {
       for (;;) {
-        const outcome = await this.attempt(body)
+        const outcome = await this.attempt(asked)
         if (this.shouldTryAgain(outcome)) {
           this.retries++
           continue
@@ -146,7 +150,7 @@ class Run {
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
-  private async attempt(body: Buffer): Promise<Outcome | Stale> {
+  private async attempt(asked: Asked): Promise<Outcome | Stale> {
     const lease = await this.hold()
     try {
       this.engine = lease.engine
@@ -157,7 +161,7 @@ class Run {
       // Died while this request waited for its turn: nothing was sent, so this is no retry.
       if (watchDeath(lease).reason !== null) return { kind: 'stale' }
       this.wait.sent()
-      return await this.send(lease, body)
+      return await this.send(lease, asked.bodyFor(lease.parameters))
     } finally {
       lease.release(this.stats())
     }
@@ -212,8 +216,7 @@ class Run {
     if (outcome.kind === 'refused') {
       const { error, status, envelope } = fromRefusal(outcome.refusal)
       this.error = error
-      if (this.exchange.streaming) this.exchange.fail(error)
-      else this.exchange.sendJson(status, envelope, 'application/json', error.retryAfterS)
+      this.exchange.refuse(error, status, envelope)
     } else if (outcome.kind === 'broken') {
       this.error = outcome.error
       this.exchange.fail(outcome.error)
