@@ -75,6 +75,11 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       doors.gateway.handle(req, res)
       return
     }
+    if (path === '/' && greetsOllama(req)) {
+      discard(req)
+      res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' }).end('Ollama is running')
+      return
+    }
     if (path === '/fleet/v1/events' && (req.method === 'GET' || req.method === 'HEAD')) {
       doors.events.handle(req, res, { 'x-request-id': newId('req') })
       return
@@ -119,6 +124,12 @@ function preflight(req: IncomingMessage, res: ServerResponse): void {
   )
   res.setHeader('access-control-max-age', '600')
   res.writeHead(204).end()
+}
+
+/** Ollama's clients ask `/` whether anybody is there, and say who they are; everybody else gets the page. */
+function greetsOllama(req: IncomingMessage): boolean {
+  if (req.method !== 'GET' && req.method !== 'HEAD') return false
+  return /^ollama\b/i.test(req.headers['user-agent'] ?? '')
 }
 
 /** Liveness, readiness and the page's own files: they tell nothing and the page asks for the key itself. */

@@ -133,6 +133,7 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.dialects.close()
     await this.gateway.close()
     await this.store.close()
   }

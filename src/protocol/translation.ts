@@ -9,6 +9,8 @@ import { checkRequest, type Endpoint, type OpenAiRequest } from './openai/index.
 export interface AnswerTeller {
   /** Content type of a streamed answer. */
   readonly streamType: string
+  /** The request goes to the engine now: model loaded, turn come. */
+  sent?(): void
   /** The engine's whole answer, in the dialect. */
   whole(answer: unknown): object
   /** One event of the engine's stream; empty when there is nothing to tell yet. */

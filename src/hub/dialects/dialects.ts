@@ -9,6 +9,7 @@ import { withBody } from '../gateway/answer.ts'
 import { discard, parseJson, withoutMark } from '../gateway/read-body.ts'
 import { anthropicRoutes } from './anthropic.ts'
 import { DialectExchange } from './dialect-exchange.ts'
+import { OllamaDoor } from './ollama.ts'
 import type { DialectDeps, DialectRoute } from './route.ts'
 
 interface Match {
@@ -22,10 +23,12 @@ export class Dialects {
   private readonly deps: DialectDeps
   private readonly fixed = new Map<string, DialectRoute[]>()
   private readonly others: DialectRoute[] = []
+  private readonly ollama: OllamaDoor
 
   constructor(deps: DialectDeps) {
     this.deps = deps
-    for (const route of [...anthropicRoutes(deps)]) {
+    this.ollama = new OllamaDoor(deps)
+    for (const route of [...anthropicRoutes(deps), ...this.ollama.routes]) {
       if (typeof route.path !== 'string') this.others.push(route)
       else this.fixed.set(route.path, [...(this.fixed.get(route.path) ?? []), route])
     }
@@ -47,6 +50,10 @@ export class Dialects {
       this.deps.log.error({ requestId: exchange.id, error }, 'a request failed in a way nobody foresaw')
       exchange.fail(asHolonError(error))
     })
+  }
+
+  close(): void {
+    this.ollama.close()
   }
 
   /** An error from before the request was looked at (no key, a foreign page), in the words of the path's dialect. */

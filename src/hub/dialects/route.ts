@@ -27,7 +27,7 @@ export interface DialectRoute {
   /** Only requests that pass it; the path belongs to the OpenAI door otherwise. */
   when?: (req: IncomingMessage) => boolean
   /**
-   * @param body the parsed JSON of a POST or a DELETE, null otherwise
+   * @param body the parsed JSON of a POST, null otherwise
    * @throws HolonError, which is answered in the dialect's own words
    */
   run(exchange: DialectExchange, body: unknown, ...groups: string[]): Promise<void>
@@ -40,7 +40,13 @@ export async function answerIn(
   translated: Translated,
   teller: AnswerTeller,
 ): Promise<void> {
-  const asked = checkTranslated(translated)
+  const { request, bodyFor } = checkTranslated(translated)
   exchange.teller = teller
-  await answer(core, exchange, asked)
+  await answer(core, exchange, {
+    request,
+    bodyFor: (honoured) => {
+      teller.sent?.()
+      return bodyFor(honoured)
+    },
+  })
 }

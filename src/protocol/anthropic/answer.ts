@@ -3,6 +3,7 @@ import { newId } from '../../core/ids.ts'
 import {
   type ChatAnswer,
   type Finish,
+  parsedArguments,
   readChatAnswer,
   type Spent,
   type ToolCall,
@@ -57,19 +58,12 @@ function contentOf(asked: AnthropicRequest, answer: ChatAnswer): object[] {
 }
 
 function toolUse(call: ToolCall): object {
-  return { type: 'tool_use', id: call.id || newId('toolu'), name: call.name, input: inputOf(call.arguments) }
-}
-
-/** A call cut short by max_tokens is no JSON: the client gets what there is, under a name that says so. */
-function inputOf(written: string): object {
-  if (written.trim() === '') return {}
-  try {
-    const parsed: unknown = JSON.parse(written)
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
-  } catch {
-    // Below.
+  return {
+    type: 'tool_use',
+    id: call.id || newId('toolu'),
+    name: call.name,
+    input: parsedArguments(call.arguments),
   }
-  return { invalid_json: written }
 }
 
 /** A call that was cut by max_tokens stays `max_tokens`: its input is not whole. */

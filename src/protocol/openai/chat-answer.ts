@@ -100,6 +100,21 @@ export function readChatPiece(value: unknown): ChatPiece {
   }
 }
 
+/**
+ * A call's arguments as an object. A call cut short by the token limit is no JSON: the caller gets what there is, under a
+ * name that says so.
+ */
+export function parsedArguments(written: string): object {
+  if (written.trim() === '') return {}
+  try {
+    const parsed: unknown = JSON.parse(written)
+    if (isObject(parsed)) return parsed
+  } catch {
+    // Below.
+  }
+  return { invalid_json: written }
+}
+
 /** Vectors in the order of the inputs. @throws HolonError engine_failed */
 export function readEmbeddings(value: unknown): { vectors: number[][]; promptTokens: number } {
   if (!isObject(value) || !Array.isArray(value.data)) throw alien('it holds no embeddings')
