@@ -10,6 +10,7 @@ import { discard, parseJson, withoutMark } from '../gateway/read-body.ts'
 import { anthropicRoutes } from './anthropic.ts'
 import { DialectExchange } from './dialect-exchange.ts'
 import { OllamaDoor } from './ollama.ts'
+import { responsesRoutes } from './responses.ts'
 import type { DialectDeps, DialectRoute } from './route.ts'
 
 interface Match {
@@ -28,7 +29,7 @@ export class Dialects {
   constructor(deps: DialectDeps) {
     this.deps = deps
     this.ollama = new OllamaDoor(deps)
-    for (const route of [...anthropicRoutes(deps), ...this.ollama.routes]) {
+    for (const route of [...anthropicRoutes(deps), ...this.ollama.routes, ...responsesRoutes(deps)]) {
       if (typeof route.path !== 'string') this.others.push(route)
       else this.fixed.set(route.path, [...(this.fixed.get(route.path) ?? []), route])
     }
