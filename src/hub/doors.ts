@@ -65,10 +65,10 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       return
     }
     const path = pathOf(req.url ?? '/')
-    const inDialect = doors.dialects.owns(path, req)
-    if (doors.apiKey !== null && (inDialect || !isAnonymous(path))) requireKey(headers, doors.apiKey)
-    if (inDialect) {
-      doors.dialects.handle(path, req, res)
+    const dialect = doors.dialects.find(path, req)
+    if (doors.apiKey !== null && (dialect !== null || !isAnonymous(path))) requireKey(headers, doors.apiKey)
+    if (dialect !== null) {
+      doors.dialects.handle(dialect, req, res)
       return
     }
     if (isOpenAiPath(path)) {

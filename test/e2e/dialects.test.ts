@@ -51,7 +51,7 @@ describe('Anthropic', () => {
 
   test('a forced tool is called, whole and streamed, and its result answered', async () => {
     const tools = [{ name: 'weather', description: 'Tells the weather.', input_schema: city }]
-    const forced = { ...ask, tools, tool_choice: { type: 'tool' as const, name: 'weather' } }
+    const forced = { ...ask, max_tokens: 300, tools, tool_choice: { type: 'tool' as const, name: 'weather' } }
     const whole = await anthropic.messages.create(forced)
     const streamed = await anthropic.messages.stream(forced).finalMessage()
     for (const message of [whole, streamed]) {
@@ -107,7 +107,7 @@ describe('Ollama', () => {
   test('calls tools and keeps to a schema', async () => {
     const format = city
     const placed = await ollama.generate({ model, prompt: question, format, options: { num_predict: 60 } })
-    expect(JSON.parse(placed.response)).toEqual(isCity)
+    expect(JSON.parse(placed.response ?? '')).toEqual(isCity)
     const tool = {
       type: 'function',
       function: { name: 'weather', description: 'Tells it.', parameters: city },

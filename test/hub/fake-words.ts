@@ -10,6 +10,8 @@
  * | `!stopped`   | ends at the first stop string, and names it as vLLM does (`stop_reason`)       |
  * | `!alien`     | a stream whose second event is no JSON; whole, a body that is no JSON          |
  */
+import type { ServerResponse } from 'node:http'
+
 export interface Words {
   deltas: Record<string, unknown>[]
   finish: string
@@ -92,4 +94,85 @@ export function asMessage(words: Words): Record<string, unknown> {
   if (reasoning !== '') message.reasoning_content = reasoning
   if (made.size > 0) message.tool_calls = [...made.values()]
   return message
+}
+
+interface Said {
+  text: string
+  body: Record<string, unknown>
+  res: ServerResponse
+}
+
+export const usage = {
+  prompt_tokens: 7,
+  completion_tokens: 4,
+  total_tokens: 11,
+  prompt_tokens_details: { cached_tokens: 3 },
+}
+export const timings = {
+  cache_n: 3,
+  prompt_n: 4,
+  prompt_ms: 10,
+  prompt_per_second: 400,
+  predicted_n: 4,
+  predicted_ms: 40,
+  predicted_per_second: 100,
+}
+
+export function speak(call: Said, words: Words): void {
+  const { body, res, text } = call
+  const base = { id: 'cmpl-1', created: 1, model: body.model, object: 'chat.completion.chunk' }
+  const event = (delta: object, more: object = {}) => ({
+    ...base,
+    choices: [{ index: 0, delta, finish_reason: null, ...more }],
+  })
+  const events: object[] = [
+    event({ role: 'assistant', content: '' }),
+    ...words.deltas.map((each) => event(each)),
+  ]
+  events.push(event({}, { finish_reason: words.finish, stop_reason: words.stopReason ?? null }))
+  const options = body.stream_options as { include_usage?: boolean } | undefined
+  if (options?.include_usage) events.push({ ...base, choices: [], usage, timings })
+  const bytes = Buffer.from(
+    `${events.map((each) => `data: ${JSON.stringify(each)}\n\n`).join('')}data: [DONE]\n\n`,
+  )
+  res.writeHead(200, { 'content-type': 'text/event-stream' })
+  if (text === '!astral') for (const byte of bytes) res.write(Buffer.from([byte]))
+  else res.write(bytes)
+  res.end()
+}
+
+export function speakWhole(call: Said, words: Words): void {
+  const { body, res } = call
+  const choice = {
+    index: 0,
+    message: asMessage(words),
+    finish_reason: words.finish,
+    stop_reason: words.stopReason ?? null,
+  }
+  res.writeHead(200, { 'content-type': 'application/json' })
+  res.end(
+    JSON.stringify({
+      id: 'cmpl-1',
+      object: 'chat.completion',
+      created: 1,
+      model: body.model,
+      choices: [choice],
+      usage,
+      timings,
+    }),
+  )
+}
+
+/** One line per message, one token per word: enough to prove that the request got here as it should. */
+export function layOut(body: Record<string, unknown>, res: ServerResponse): void {
+  const messages = body.messages as { role: string; content: unknown }[]
+  const prompt = messages.map((each) => `${each.role} ${String(each.content)}`).join('\n')
+  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ prompt }))
+}
+
+export function tokenize(body: Record<string, unknown>, res: ServerResponse): void {
+  const tokens = String(body.content)
+    .split(/\s+/)
+    .map((_, index) => index)
+  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ tokens }))
 }

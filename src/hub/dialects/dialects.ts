@@ -13,7 +13,10 @@ import { OllamaDoor } from './ollama.ts'
 import { responsesRoutes } from './responses.ts'
 import type { DialectDeps, DialectRoute } from './route.ts'
 
-interface Match {
+/** Starts of the paths that only an expression knows; all others are looked up. */
+const openEnded = /^(?:\/v1)?\/(?:responses|models)\/|^\/api\/blobs\//
+
+export interface Match {
   route: DialectRoute
   groups: string[]
   /** False when another method is the right one. */
@@ -35,14 +38,23 @@ export class Dialects {
     }
   }
 
-  /** True when the request is answered here, be it with an error. */
-  owns(path: string, req: IncomingMessage): boolean {
-    return this.match(path, req) !== null
+  /** The route of a request that is answered here, be it with an error; null when it belongs to another door. */
+  find(path: string, req: IncomingMessage): Match | null {
+    const routes = this.fixed.get(path) ?? (openEnded.test(path) ? this.others : null)
+    if (routes === null) return null
+    const method = req.method === 'HEAD' ? 'GET' : req.method
+    let wrong: Match | null = null
+    for (const route of routes) {
+      const found = typeof route.path === 'string' ? [path] : route.path.exec(path)
+      if (found === null || route.when?.(req) === false) continue
+      const match = { route, groups: found.slice(1), allowed: route.method === method }
+      if (match.allowed) return match
+      wrong ??= match
+    }
+    return wrong
   }
 
-  handle(path: string, req: IncomingMessage, res: ServerResponse): void {
-    const match = this.match(path, req)
-    if (match === null) throw new HolonError('internal', 'This request belongs to another door.')
+  handle(match: Match, req: IncomingMessage, res: ServerResponse): void {
     const { route, groups, allowed } = match
     const exchange = new DialectExchange(req, res, route.manners)
     const done = () => this.deps.onResponse(route.name, exchange.gone ? 499 : exchange.status)
@@ -59,7 +71,7 @@ export class Dialects {
 
   /** An error from before the request was looked at (no key, a foreign page), in the words of the path's dialect. */
   envelope(path: string, req: IncomingMessage, error: HolonError): object | null {
-    return this.match(path, req)?.route.manners.failure(error, newId('req')) ?? null
+    return this.find(path, req)?.route.manners.failure(error, newId('req')) ?? null
   }
 
   private async run(
@@ -82,19 +94,6 @@ export class Dialects {
     } catch (error) {
       exchange.fail(asHolonError(error))
     }
-  }
-
-  private match(path: string, req: IncomingMessage): Match | null {
-    const method = req.method === 'HEAD' ? 'GET' : req.method
-    let wrong: Match | null = null
-    for (const route of this.fixed.get(path) ?? this.others) {
-      const found = typeof route.path === 'string' ? [path] : route.path.exec(path)
-      if (found === null || route.when?.(req) === false) continue
-      const match = { route, groups: found.slice(1), allowed: route.method === method }
-      if (match.allowed) return match
-      wrong ??= match
-    }
-    return wrong
   }
 }
 
