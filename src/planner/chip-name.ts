@@ -15,8 +15,7 @@ export interface Hardware {
   assumed: string[]
 }
 
-const compact = (name: string) =>
-  plainName(name).replace(/nvidia|geforce|tesla|amd|radeon|apple|intel|raspberry|quadro/g, '')
+const compact = (name: string) => plainName(name).replace(/nvidia|geforce|tesla|amd|radeon|apple|intel|raspberry|quadro/g, '')
 
 /** Distinctive short forms, longest first so that "4070tisuper" wins over "4070". */
 const shortForms: [string, ChipFact][] = chips
@@ -87,21 +86,13 @@ function appleChip(text: string, cores: number | null, memoryGb: number | null):
   const candidates = chips.filter((chip) => chip.family === `apple-m${found[1]}` && chip.tier === tier)
   const last = candidates.at(-1)
   if (!last) return null
-  const stated =
-    cores ?? Number(/(\d+)[ -](?:gpu )?core/i.exec(text.replace(/\d+ core - /i, ''))?.[1] ?? Number.NaN)
+  const stated = cores ?? Number(/(\d+)[ -](?:gpu )?core/i.exec(text.replace(/\d+ core - /i, ''))?.[1] ?? Number.NaN)
   const byCores = candidates.find((chip) => chip.gpu_cores === stated)
   if (byCores) return { chip: byCores, count: 1, smallHost: false, assumed: [] }
-  const fits =
-    memoryGb === null ? [] : candidates.filter((chip) => chip.memory_options_gb?.includes(memoryGb))
+  const fits = memoryGb === null ? [] : candidates.filter((chip) => chip.memory_options_gb?.includes(memoryGb))
   // The largest bin is the commonest in published figures, except where the memory size was sold with the small one only.
-  const chip =
-    fits.length === 1
-      ? fits[0]!
-      : memoryGb === 96 && tier === 'ultra'
-        ? candidates[0]!
-        : (fits.at(-1) ?? last)
-  const assumed =
-    candidates.length > 1 ? [`the ${chip.gpu_cores}-core version of the ${found[0].trim()}`] : []
+  const chip = fits.length === 1 ? fits[0]! : memoryGb === 96 && tier === 'ultra' ? candidates[0]! : (fits.at(-1) ?? last)
+  const assumed = candidates.length > 1 ? [`the ${chip.gpu_cores}-core version of the ${found[0].trim()}`] : []
   return { chip, count: 1, smallHost: false, assumed }
 }
 
@@ -109,11 +100,7 @@ function appleChip(text: string, cores: number | null, memoryGb: number | null):
  * The chip a text names, or null. `[CPU]` in the text means that the processor did the work, not the GPU.
  * @param cores GPU cores when stated apart; @param memoryGb memory of the machine when stated apart
  */
-export function parseHardware(
-  text: string,
-  cores: number | null = null,
-  memoryGb: number | null = null,
-): Hardware | null {
+export function parseHardware(text: string, cores: number | null = null, memoryGb: number | null = null): Hardware | null {
   const exact = chipById(text)
   if (exact) return { chip: exact, count: 1, smallHost: false, assumed: [] }
   const onCpu = /\[CPU\]/i.test(text)

@@ -25,12 +25,7 @@ export interface Priors {
   noise: number
 }
 
-export function fitEffects(
-  observations: readonly Observation[],
-  priors: Priors,
-  rounds = 40,
-  start: Effects | null = null,
-): Effects {
+export function fitEffects(observations: readonly Observation[], priors: Priors, rounds = 40, start: Effects | null = null): Effects {
   const names: { term: string; key: string | null; mean: number; precision: number }[] = []
   const index = new Map<string, number>()
   const idOf = (term: string, key: string | null): number => {
@@ -39,12 +34,7 @@ export function fitEffects(
     if (known !== undefined) return known
     const prior = priors.base[term] ?? { mean: 0, sd: 1 }
     const sd = key === null ? prior.sd : priors.sd(term, key)
-    names.push({
-      term,
-      key,
-      mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0),
-      precision: 1 / (sd * sd),
-    })
+    names.push({ term, key, mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0), precision: 1 / (sd * sd) })
     index.set(name, names.length - 1)
     return names.length - 1
   }

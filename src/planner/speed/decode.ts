@@ -1,5 +1,5 @@
-import { kvBytesRead, kvBytesStored } from '../kv-cache.ts'
 import { expertShareTouched } from '../model-spec.ts'
+import { kvBytesRead, kvBytesStored } from '../kv-cache.ts'
 import { chipKeys, era, type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
 
@@ -77,12 +77,7 @@ export function spillShare(setup: Setup, member: Member): number {
 }
 
 /** Terms of the part of one step that runs on one member holding `share` of the layers (or of every layer, for tensor). */
-export function memberDecodeTerms(
-  setup: Setup,
-  member: Member,
-  layerShare: number,
-  tensorWays: number,
-): Term[] {
+export function memberDecodeTerms(setup: Setup, member: Member, layerShare: number, tensorWays: number): Term[] {
   const { model, quant, batch } = setup
   const bandwidth = nominalBandwidth(member)
   const flops = nominalFlops(member)
@@ -106,16 +101,7 @@ export function memberDecodeTerms(
     {
       name: 'unpack',
       seconds: (2 * paramsMultiplied(setup) * cut) / flops,
-      keys: [
-        `vendor:${vendor}`,
-        `family:${family}`,
-        `engine:${setup.engine.family}`,
-        `backend:${setup.backend}`,
-        `quant:${quant.class}`,
-        `quant:${quant.class}/${setup.backend}`,
-        ...eras,
-        ...eras.map((age) => `quant:${quant.class}/${age}`),
-      ],
+      keys: [`vendor:${vendor}`, `family:${family}`, `engine:${setup.engine.family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, ...eras, ...eras.map((age) => `quant:${quant.class}/${age}`)],
       counted: 'operations to unpack and multiply the weights over the nominal rate',
     },
     {
@@ -127,13 +113,7 @@ export function memberDecodeTerms(
     {
       name: 'kv',
       seconds: (kv * kvCut) / bandwidth,
-      keys: [
-        ...common.filter((key) => !key.startsWith('wrapper')),
-        `kv:${model.kv.kind}`,
-        flash,
-        `${flash}/${setup.backend}`,
-        `${flash}/${family}`,
-      ],
+      keys: [...common.filter((key) => !key.startsWith('wrapper')), `kv:${model.kv.kind}`, flash, `${flash}/${setup.backend}`, `${flash}/${family}`],
       counted: 'bytes of KV cache read over nominal bandwidth',
     },
     {
@@ -156,12 +136,7 @@ export function tokenTerm(setup: Setup, member: Member): Term {
   return {
     name: 'token',
     seconds: UNIT_TOKEN_S,
-    keys: [
-      `engine:${setup.engine.family}`,
-      `backend:${setup.backend}`,
-      ...(setup.engine.wrapper ? [`wrapper:${setup.engine.wrapper}`] : []),
-      ...host,
-    ],
+    keys: [`engine:${setup.engine.family}`, `backend:${setup.backend}`, ...(setup.engine.wrapper ? [`wrapper:${setup.engine.wrapper}`] : []), ...host],
     counted: 'sampling and hand-over once per token, in ms',
   }
 }

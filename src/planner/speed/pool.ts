@@ -11,8 +11,7 @@ import type { Term } from './terms.ts'
 const UNIT_SYNC_S = 1e-3
 
 /** Hidden state on the wire: llama.cpp sends 32-bit floats, the others 16-bit. */
-const activationBytes = (setup: Setup): number =>
-  setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
+const activationBytes = (setup: Setup): number => setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
 
 function linkKeys(setup: Setup): string[] {
   const { engine, link } = setup
@@ -107,11 +106,7 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
   const head = members[0] as Member
   if (setup.strategy === 'tensor' && members.length > 1) {
     const worst = slowest(members)
-    return [
-      ...memberDecodeTerms(setup, worst, 1, members.length),
-      tokenTerm(setup, head),
-      ...decodeWireTerms(setup),
-    ]
+    return [...memberDecodeTerms(setup, worst, 1, members.length), tokenTerm(setup, head), ...decodeWireTerms(setup)]
   }
   const parts = shares ?? defaultShares(members)
   const stages = members.flatMap((member, i) => memberDecodeTerms(setup, member, parts[i] ?? 0, 1))

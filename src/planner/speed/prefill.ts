@@ -38,12 +38,7 @@ export function chunkTokens(setup: Setup): number {
   return Math.max(1, Math.min(setup.promptTokens * setup.batch, setup.ubatch))
 }
 
-export function memberPrefillTerms(
-  setup: Setup,
-  member: Member,
-  layerShare: number,
-  tensorWays: number,
-): Term[] {
+export function memberPrefillTerms(setup: Setup, member: Member, layerShare: number, tensorWays: number): Term[] {
   const { model, weights, quant } = setup
   const flops = nominalFlops(member)
   const n = setup.promptTokens * setup.batch
@@ -54,15 +49,9 @@ export function memberPrefillTerms(
   const cut = layerShare / tensorWays
   const pairs = attentionPairs(setup.promptTokens, setup.promptStart, 0) * setup.batch
   const windowPairs = attentionPairs(setup.promptTokens, setup.promptStart, model.kv.window) * setup.batch
-  const attention =
-    model.kv.fullFlopsPerPair * pairs + (model.kv.window > 0 ? model.kv.windowFlopsPerPair * windowPairs : 0)
+  const attention = model.kv.fullFlopsPerPair * pairs + (model.kv.window > 0 ? model.kv.windowFlopsPerPair * windowPairs : 0)
   const experts = model.moe ? weights.experts * expertShareTouched(model.moe, chunk) : 0
-  const flash =
-    setup.engine.family !== 'llama.cpp'
-      ? 'flash:own'
-      : (setup.flash ?? (setup.year === null || setup.year >= 2025.6))
-        ? 'flash:on'
-        : 'flash:off'
+  const flash = setup.engine.family !== 'llama.cpp' ? 'flash:own' : (setup.flash ?? (setup.year === null || setup.year >= 2025.6)) ? 'flash:on' : 'flash:off'
   const moe = model.moe
   const tokensPerExpert = moe ? Math.max(1, (chunk * moe.topK) / moe.experts) : 1
   const perFlop = ((2 * n * cut) / flops) * overlapOfGpus(member, setup, chunks)
@@ -91,53 +80,25 @@ export function memberPrefillTerms(
     {
       name: 'prefill.tiles',
       seconds: expertParams(setup) * perFlop * (TILE_TOKENS / tokensPerExpert),
-      keys: [
-        `vendor:${vendor}`,
-        `backend:${setup.backend}`,
-        `engine:${setup.engine.family}`,
-        `family:${family}`,
-      ],
+      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, `family:${family}`],
       counted: 'tiles of experts that few tokens of the chunk chose',
     },
     {
       name: 'prefill.attention',
       seconds: ((attention * cut) / flops) * gpuOverlap,
-      keys: [
-        `vendor:${vendor}`,
-        `family:${family}`,
-        `backend:${setup.backend}`,
-        `engine:${setup.engine.family}`,
-        flash,
-        `${flash}/${setup.backend}`,
-        ...(setup.engine.flavour ? [`${flash}/${setup.engine.flavour}`] : []),
-        `kv:${model.kv.kind}`,
-      ],
+      keys: [`vendor:${vendor}`, `family:${family}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, flash, `${flash}/${setup.backend}`, ...(setup.engine.flavour ? [`${flash}/${setup.engine.flavour}`] : []), `kv:${model.kv.kind}`],
       counted: 'operations of attention over the nominal rate',
     },
     {
       name: 'prefill.weights',
-      seconds:
-        (((weights.dense - weights.head + experts) * chunks * cut) / nominalBandwidth(member)) * gpuOverlap,
-      keys: [
-        `vendor:${vendor}`,
-        `backend:${setup.backend}`,
-        `family:${family}`,
-        ...(model.moe ? ['moe', `moe/${setup.backend}`] : []),
-      ],
+      seconds: (((weights.dense - weights.head + experts) * chunks * cut) / nominalBandwidth(member)) * gpuOverlap,
+      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `family:${family}`, ...(model.moe ? ['moe', `moe/${setup.backend}`] : [])],
       counted: 'bytes of weights read once per chunk over nominal bandwidth',
     },
     {
       name: 'prefill.layers',
       seconds: model.layers * layerShare * chunks * UNIT_LAYER_S * gpuOverlap,
-      keys: [
-        `vendor:${vendor}`,
-        `backend:${setup.backend}`,
-        `engine:${setup.engine.family}`,
-        ...(model.moe ? ['moe'] : []),
-        ...(model.kv.kind === 'hybrid' ? ['hybrid'] : []),
-        ...(member.hardware.smallHost ? ['host:small'] : []),
-        `family:${family}`,
-      ],
+      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, ...(model.moe ? ['moe'] : []), ...(model.kv.kind === 'hybrid' ? ['hybrid'] : []), ...(member.hardware.smallHost ? ['host:small'] : []), `family:${family}`],
       counted: 'layers and chunks at 0.1 ms each',
     },
   ]
