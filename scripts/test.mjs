@@ -27,6 +27,7 @@ function stop(text, hint) {
 const systemPackages = [
   { apt: 'chromium', there: () => onPath('chromium') || onPath('google-chrome') },
   { apt: 'postgresql', there: () => onPath('pg_ctl') || existsSync('/usr/lib/postgresql') },
+  { apt: 'nginx-light', there: () => onPath('nginx') || existsSync('/usr/sbin/nginx') },
   { apt: 'cmake', there: () => onPath('cmake') },
   { apt: 'ninja-build', there: () => onPath('ninja') },
   { apt: 'g++', there: () => onPath('g++') || onPath('clang++') },

@@ -199,6 +199,7 @@ it('prefers the engine it is told to, and loads with the one that is asked for',
   await agent.load('A', { engine: 'first', contextTokens: 1024, parallel: 2 })
   expect(agent.ps()).toMatchObject([{ engine: 'first', contextTokens: 1024, parallel: 2 }])
   await expect(agent.load('A', { engine: 'third' })).rejects.toMatchObject({ code: 'engine_unavailable' })
+  expect(agent.ps()).toMatchObject([{ engine: 'first', state: 'ready' }])
 })
 
 it('fetches only an engine that may be fetched, and only when none is here', async () => {

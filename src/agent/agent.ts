@@ -182,6 +182,8 @@ class LocalAgent implements Agent {
     { contextTokens = null, parallel = null, engine = null }: LoadWish = {},
   ): Promise<void> {
     const facts = await this.factsOf(model)
+    // What runs is not given up for an engine that cannot.
+    if (engine !== null) await this.runner.candidates(engine)
     await new Promise<void>((done, refused) => {
       this.supervisor.onLoad(this.tickets.open({ done, refused }), facts, { contextTokens, parallel, engine })
     })

@@ -9,7 +9,7 @@ import type { Log } from '../core/log.ts'
 import type { EngineDriver, EngineProcess } from '../engines/engine.ts'
 import type { EngineFound } from '../protocol/machine.ts'
 import type { LoadProgress, ModelInfo } from '../protocol/model.ts'
-import { chooseEngines } from './choose-engine.ts'
+import { chooseEngines, type EngineChoice } from './choose-engine.ts'
 import { type EngineLog, engineLogPath, openEngineLog } from './engine-log.ts'
 import type { Plan, Running } from './supervisor/effects.ts'
 
@@ -87,6 +87,16 @@ export class EngineRunner {
     void check.then((healthy) => this.events.health(attempt, healthy))
   }
 
+  /**
+   * Which engines would be tried, best first.
+   * @throws HolonError engine_unavailable when none can be, or not the wished one
+   */
+  async candidates(wished: string | null): Promise<EngineChoice[]> {
+    const { drivers, preferred, fetchable } = this.options
+    const found = await Promise.all(drivers.map((driver) => detected(driver)))
+    return chooseEngines(found, { wished, preferred, fetchable })
+  }
+
   processOf(attempt: number): Started | undefined {
     return this.running.get(attempt)
   }
@@ -116,9 +126,8 @@ export class EngineRunner {
     plan: Plan,
     controller: AbortController,
   ): Promise<Started> {
-    const { drivers, preferred, fetchable, log } = this.options
-    const found = await Promise.all(drivers.map((driver) => detected(driver)))
-    const choices = chooseEngines(found, { wished: plan.engine, preferred, fetchable })
+    const { drivers, log } = this.options
+    const choices = await this.candidates(plan.engine)
     const failures: { engine: string; error: HolonError }[] = []
     for (const choice of choices) {
       const driver = drivers.find((candidate) => candidate.id === choice.id)!

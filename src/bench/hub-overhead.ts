@@ -9,6 +9,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { childEntry } from '../core/child-entry.ts'
+import { median } from '../core/median.ts'
 import { type LoadResult, runLoad } from './hub-overhead/load.ts'
 import type { ChildUse, FromChild } from './hub-overhead/told.ts'
 
@@ -208,11 +209,6 @@ function summarise(
     memory,
     rounds,
   }
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
 
 function toText(result: Overhead): string {

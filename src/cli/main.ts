@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
 import { registerLoad } from './commands/load.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
+import { registerPlan } from './commands/plan.ts'
 import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
@@ -37,6 +39,8 @@ for (const register of [
   registerUnload,
   registerPs,
   registerNodes,
+  registerPlan,
+  registerCompare,
   registerEngines,
   registerProfile,
   registerDoctor,

@@ -101,6 +101,41 @@ export const catalogue = {
     hint: 'Choose a smaller quant or context: `holon plan MODEL` says what fits.',
   },
 
+  // The tunnel between hub and node
+  tunnel_lost: {
+    status: 502,
+    type: 'server_error',
+    hint: 'The node connects again by itself; send the request again.',
+  },
+  tunnel_refused: {
+    status: 401,
+    type: 'authentication_error',
+    hint: 'Join again with `holon join HUB`.',
+  },
+  tunnel_revoked: {
+    status: 403,
+    type: 'permission_error',
+    hint: 'Ask the owner of the hub; joining again needs a new approval.',
+  },
+  tunnel_identity_in_use: {
+    status: 409,
+    type: 'permission_error',
+    hint: 'Stop the other agent, or give this machine its own identity with `holon logout` and `holon join HUB`.',
+  },
+  tunnel_version: { status: 426, type: 'invalid_request_error' },
+  tunnel_rate_limited: { status: 429, type: 'rate_limit_error', hint: 'Wait as long as Retry-After says.' },
+  tunnel_misbehaved: {
+    status: 502,
+    type: 'server_error',
+    hint: 'If that node runs an unmodified Holon, please report it with the log.',
+  },
+  tunnel_handshake_invalid: {
+    status: 400,
+    type: 'invalid_request_error',
+    hint: 'Connect with `holon join HUB`; a proxy between must pass the upgrade headers on.',
+  },
+  tunnel_request_invalid: { status: 400, type: 'invalid_request_error' },
+
   // State
   store_unavailable: {
     status: 503,

@@ -18,6 +18,8 @@ export interface Doors {
   /** The address the server listens on. */
   host: string
   apiKey: string | null
+  /** Host headers that were found right; starts empty. */
+  knownHosts: Set<string>
   gateway: Gateway
   dialects: Dialects
   events: EventFeed
@@ -25,6 +27,8 @@ export interface Doors {
   app: (req: IncomingMessage, res: ServerResponse) => void
 }
 
+/** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
+const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
 
 export function createDoors(doors: Doors): Server {
@@ -50,16 +54,19 @@ export function createDoors(doors: Doors): Server {
 function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
   try {
     const { headers } = req
-    const allowed = checkCaller(
-      {
-        method: req.method ?? 'GET',
-        host: headers.host,
-        origin: headers.origin,
-        fetchSite: headers['sec-fetch-site'] as string | undefined,
-      },
-      doors.host,
-    )
-    if (allowed !== null) allowOrigin(res, allowed)
+    const { host, origin } = headers
+    const fetchSite = headers['sec-fetch-site'] as string | undefined
+    // Programs send the same Host again and again and no Origin: checked once.
+    if (
+      origin !== undefined ||
+      fetchSite !== undefined ||
+      host === undefined ||
+      !doors.knownHosts.has(host)
+    ) {
+      const allowed = checkCaller({ method: req.method ?? 'GET', host, origin, fetchSite }, doors.host)
+      if (allowed !== null) allowOrigin(res, allowed)
+      if (host !== undefined && doors.knownHosts.size < 100) doors.knownHosts.add(host)
+    }
     if (req.method === 'OPTIONS') {
       preflight(req, res)
       return
@@ -83,6 +90,9 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     if (path === '/fleet/v1/events' && (req.method === 'GET' || req.method === 'HEAD')) {
       doors.events.handle(req, res, { 'x-request-id': newId('req') })
       return
+    }
+    if (Number(headers['content-length'] ?? 0) > maxManagementBytes) {
+      throw new HolonError('body_too_large', 'The body is larger than a management call needs.')
     }
     res.setHeader('x-request-id', newId('req'))
     doors.app(req, res)

@@ -8,8 +8,11 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import { catalogueOperations } from './catalogue/operations.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
+import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
@@ -69,11 +72,14 @@ class RunningHub implements Hub {
   private readonly metrics = new Metrics()
   private readonly store: Store
   private readonly events: EventFeed
+  private readonly catalogue: Catalogue
   private readonly gateway: Gateway
   private readonly dialects: Dialects
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
+  private picture = takePicture([])
+  private stopHistory: (() => void)[] = []
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
@@ -82,8 +88,16 @@ class RunningHub implements Hub {
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
     this.events = new EventFeed(nodes, clock)
+    this.catalogue = new Catalogue({
+      nodes,
+      book: this.store.catalogue,
+      clock,
+      log,
+      onChange: (type, data) => this.store.event(type, data),
+    })
     this.gateway = new Gateway({
       nodes,
+      catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
       log,
@@ -93,6 +107,7 @@ class RunningHub implements Hub {
     })
     this.dialects = new Dialects({
       core: this.gateway.deps,
+      catalogue: this.catalogue,
       clock,
       log,
       version: config.version,
@@ -111,11 +126,14 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
+      await this.catalogue.load()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
       throw error
     }
+    this.store.event('hub.started', { version: this.options.config.version, url: this.url })
+    this.keepHistory()
     return { url: this.url }
   }
 
@@ -126,6 +144,7 @@ class RunningHub implements Hub {
 
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
+    for (const stop of this.stopHistory) stop()
     if (this.server.listening) {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
@@ -134,7 +153,9 @@ class RunningHub implements Hub {
       clearTimeout(force)
     }
     this.dialects.close()
+    this.catalogue.close()
     await this.gateway.close()
+    if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
 
@@ -146,10 +167,12 @@ class RunningHub implements Hub {
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
+      history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
+      wanted: (asked) => this.catalogue.wanted(asked, true),
     })
     const app = createApp({
-      operations,
+      operations: [...operations, ...catalogueOperations(this.catalogue)],
       nodes,
       log,
       metrics: this.metrics,
@@ -159,11 +182,31 @@ class RunningHub implements Hub {
     return createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
+      knownHosts: new Set(),
       gateway: this.gateway,
       dialects: this.dialects,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })
+  }
+
+  /** Nodes tell of every request that starts or ends: few comparisons serve many. */
+  private keepHistory(): void {
+    const { nodes, clock } = this.options
+    let stopTimer: (() => void) | null = null
+    const compare = () => {
+      stopTimer = null
+      const states = nodes.map((node) => node.state())
+      for (const { type, data } of changesSince(this.picture, states)) this.store.event(type, data)
+      this.picture = takePicture(states)
+    }
+    compare()
+    this.stopHistory = nodes.map((node) =>
+      node.subscribe(() => {
+        stopTimer ??= clock.after(200, compare)
+      }),
+    )
+    this.stopHistory.push(() => stopTimer?.())
   }
 
   private status() {

@@ -1,1 +1,1 @@
-export { createHub, type Hub, type HubConfig, type HubOptions } from './hub.ts'
+export { createHub, type Hub, type HubConfig } from './hub.ts'

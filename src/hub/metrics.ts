@@ -2,7 +2,13 @@
 import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import type { StreamGaps } from './gateway/stream-gaps.ts'
-import { CounterFamily, HistogramFamily, type PrometheusMetric } from './metric-series.ts'
+import {
+  CounterFamily,
+  type CounterSeries,
+  HistogramFamily,
+  type HistogramSeries,
+  type PrometheusMetric,
+} from './metric-series.ts'
 
 const secondsShort = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const secondsLong = [0.01, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600]
@@ -11,6 +17,15 @@ export interface LoadGauges {
   inFlight(): number
   waiting(): number
   bodyBytes(): number
+}
+
+interface ModelSeries {
+  prompt: CounterSeries
+  cached: CounterSeries
+  completion: CounterSeries
+  retries: CounterSeries
+  ttft: HistogramSeries
+  queue: HistogramSeries
 }
 
 export class Metrics {
@@ -23,6 +38,7 @@ export class Metrics {
   private readonly duration: HistogramFamily
   private readonly queue: HistogramFamily
   private readonly retries: CounterFamily
+  private readonly ofModel = new Map<string, ModelSeries>()
   private readonly gapsOf = new Map<string, StreamGaps>()
 
   constructor() {
@@ -96,13 +112,31 @@ export class Metrics {
   answer(record: AnswerRecord): void {
     const { model } = record
     this.answers.with(model, record.node, record.endpoint, String(record.status)).value++
-    if (record.promptTokens > 0) this.tokens.with(model, 'prompt').value += record.promptTokens
-    if (record.cachedTokens > 0) this.tokens.with(model, 'cached').value += record.cachedTokens
-    if (record.completionTokens > 0) this.tokens.with(model, 'completion').value += record.completionTokens
-    if (record.retries > 0) this.retries.with(model).value += record.retries
-    if (record.ttftMs !== null) this.ttft.with(model).observe(record.ttftMs / 1000)
+    const series = this.seriesOf(model)
+    series.prompt.value += record.promptTokens
+    series.cached.value += record.cachedTokens
+    series.completion.value += record.completionTokens
+    series.retries.value += record.retries
+    if (record.ttftMs !== null) series.ttft.observe(record.ttftMs / 1000)
+    series.queue.observe(record.queueMs / 1000)
     this.duration.with(model, record.endpoint).observe(record.durationMs / 1000)
-    this.queue.with(model).observe(record.queueMs / 1000)
+  }
+
+  /** What belongs to one model, looked up by one key instead of one for each. */
+  private seriesOf(model: string): ModelSeries {
+    let series = this.ofModel.get(model)
+    if (!series) {
+      series = {
+        prompt: this.tokens.with(model, 'prompt'),
+        cached: this.tokens.with(model, 'cached'),
+        completion: this.tokens.with(model, 'completion'),
+        retries: this.retries.with(model),
+        ttft: this.ttft.with(model),
+        queue: this.queue.with(model),
+      }
+      this.ofModel.set(model, series)
+    }
+    return series
   }
 
   /** Held by a stream for its life, so that a token costs no look-up. */

@@ -97,7 +97,7 @@ export function modelFromFact(fact: ModelFact): ModelSpec {
 /** Layers and width that models of this size usually have (read off the facts: width grows as size^0.37). */
 export function typicalShape(paramsTotal: number, paramsActive: number): { layers: number; hidden: number } {
   const trunk = Math.sqrt(paramsActive * Math.min(paramsTotal, paramsActive * 4))
-  const hidden = Math.max(512, 128 * Math.round((4096 * (trunk / 8e9) ** 0.37) / 128))
+  const hidden = Math.max(512, 256 * Math.round((4096 * (trunk / 8e9) ** 0.37) / 256))
   const layers = Math.max(8, Math.round(34 * (Math.min(paramsTotal, paramsActive * 8) / 8e9) ** 0.28))
   return { layers, hidden }
 }

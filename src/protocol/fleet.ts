@@ -44,6 +44,19 @@ export const usageRow = z.object({
 })
 export const usageResponse = z.object({ usage: z.array(usageRow) })
 
+/** What happened to the fleet, newest first. */
+export const historyResponse = z.object({
+  events: z.array(
+    z.object({
+      /** Milliseconds since the epoch. */
+      time: z.number(),
+      /** `hub.started`, `hub.stopped`, `node.ready`, `node.gone`, `model.ready`, `model.restarting`, `model.failed`, `model.unloaded`. */
+      type: z.string(),
+      data: z.record(z.string(), z.unknown()),
+    }),
+  ),
+})
+
 /** Events on GET /fleet/v1/events (SSE, `event:` is the type, `data:` the JSON). */
 export const fleetEvent = z.discriminatedUnion('type', [
   /** Something about nodes, models or running engines changed: the whole small picture. */

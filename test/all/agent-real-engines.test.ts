@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Agent, createAgent } from '../../src/agent/agent.ts'
 import { createModelStore } from '../../src/agent/models/model-store.ts'
+import { type RandomGguf, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { homeAt } from '../../src/core/home.ts'
 import { silentLog } from '../../src/core/log.ts'
 import { createDrivers } from '../../src/engines/index.ts'
 import type { EngineLease } from '../../src/protocol/node.ts'
 import { makeTestHome } from '../support/home.ts'
-import { type TinyGguf, writeTinyGguf } from '../support/tiny-gguf.ts'
 
 /** The agent over the engines themselves: what the fake one cannot prove. */
 const engines = ['embedded', 'llama-server']
@@ -38,9 +38,9 @@ async function start(prefer: string, budgetBytes = 4e9): Promise<Agent> {
   })
   return agent
 }
-const put = (name: string, model: TinyGguf = {}): string => {
+const put = (name: string, model: RandomGguf = {}): string => {
   const path = join(home.root, 'models', `${name}.gguf`)
-  writeTinyGguf(path, model)
+  writeRandomGguf(path, model)
   return path
 }
 const acquire = (from: Agent, model: string): Promise<EngineLease> =>

@@ -175,3 +175,35 @@ describe('a chat answer of the embedded engine', () => {
     expect(answer.choices[0]?.message.content).toBe(' world')
   })
 })
+
+describe('what a model brings along', () => {
+  test('settings in its file hold when a request does not say otherwise', async () => {
+    const greedy = await startTiny({ numbers: { 'general.sampling.temp': 0 } })
+    try {
+      const ask = (extra: object): Promise<string | null | undefined> =>
+        greedy
+          .ask(chat, { ...hello, max_tokens: 30, ...extra })
+          .then((answer) => answer.choices[0]?.message.content)
+      expect(await ask({})).toBe(await ask({ temperature: 0 }))
+      expect(await ask({ temperature: 2, top_k: 0, top_p: 1, min_p: 0 })).not.toBe(await ask({}))
+    } finally {
+      await greedy.close()
+    }
+  })
+
+  test('thinking is kept apart from the answer', async () => {
+    const thinker = await startTiny({
+      chatTemplate: "{{ messages[0].content }}<think>{{ '\\n' }}",
+      markers: ['<think>', '</think>'],
+    })
+    try {
+      const grammar = 'root ::= "let me see</think>\\n\\nyes"'
+      const answer = await thinker.ask<{
+        choices: { message: { content: string; reasoning_content: string } }[]
+      }>(chat, { ...hello, grammar, max_tokens: 50 })
+      expect(answer.choices[0]?.message).toMatchObject({ content: 'yes', reasoning_content: 'let me see' })
+    } finally {
+      await thinker.close()
+    }
+  })
+})

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type RandomGguf, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { embeddedDriver } from '../../src/engines/embedded/index.ts'
 import type { EngineDriver, EngineProcess, LaunchSpec } from '../../src/engines/engine.ts'
 import { testHome } from '../support/engine-home.ts'
-import { type TinyGguf, writeTinyGguf } from '../support/tiny-gguf.ts'
 
 /** A real engine on a model written for the test, and the ways to talk to it. */
 export interface TestEngine {
@@ -88,14 +88,14 @@ export const launchDefaults: Omit<LaunchSpec, 'modelPath'> = {
 
 /** Starts `driver` (the embedded engine when not given) on a tiny model of the wished shape. */
 export async function startTiny(
-  shape: TinyGguf = {},
+  shape: RandomGguf = {},
   spec: Partial<LaunchSpec> = {},
   makeDriver: (home: ReturnType<typeof testHome>) => EngineDriver = embeddedDriver,
 ): Promise<TestEngine> {
   const home = testHome()
   const folder = mkdtempSync(join(tmpdir(), 'holon-model-'))
   const modelPath = join(folder, 'tiny.gguf')
-  writeTinyGguf(modelPath, shape)
+  writeRandomGguf(modelPath, shape)
   const engine = await makeDriver(home).launch({ ...launchDefaults, modelPath, ...spec })
   return {
     ...clientOf(engine),

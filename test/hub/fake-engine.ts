@@ -228,10 +228,22 @@ export class FakeEngine {
     const event = `data: ${JSON.stringify(delta(call, 0, 'x'.repeat(64 * 1024)))}\n\n`
     for (let sent = 0; sent < 1024; sent++) {
       if (call.res.destroyed) return
-      if (!call.res.write(event)) await Promise.race([once(call.res, 'drain'), once(call.res, 'close')])
+      if (!call.res.write(event)) await drainedOrClosed(call.res)
       this.flooded += event.length
     }
   }
+}
+
+function drainedOrClosed(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      res.off('drain', over)
+      res.off('close', over)
+      resolve()
+    }
+    res.on('drain', over)
+    res.on('close', over)
+  })
 }
 
 function choices(body: Record<string, unknown>): number {

@@ -10,6 +10,8 @@ import {
   ggufString,
 } from '../../formats/gguf/gguf-header.ts'
 import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
+import { weightsId } from '../../formats/gguf/weights-id.ts'
+import type { ModelNaming } from '../../protocol/model.ts'
 import type { ModelShape } from '../memory-need.ts'
 
 export interface ModelDescription {
@@ -17,6 +19,10 @@ export interface ModelDescription {
   kind: 'model' | 'part'
   architecture: string | null
   name: string | null
+  /** What the header says of the name, part by part. */
+  naming: ModelNaming | null
+  /** See `weightsId`; null when the file cannot be used. */
+  weightsId: string | null
   quant: string | null
   paramsTotal: number | null
   sizeBytes: number
@@ -31,6 +37,8 @@ const broken: Omit<ModelDescription, 'sizeBytes' | 'problem'> = {
   kind: 'model',
   architecture: null,
   name: null,
+  naming: null,
+  weightsId: null,
   quant: null,
   paramsTotal: null,
   contextMax: null,
@@ -41,7 +49,8 @@ const broken: Omit<ModelDescription, 'sizeBytes' | 'problem'> = {
 /** Never throws: a file that cannot be used is described with its problem. `sizeBytes` is what is on the disk. */
 export async function describeModel(path: string, sizeBytes: number): Promise<ModelDescription> {
   try {
-    const { header, tensors } = await readGgufSet(path)
+    const set = await readGgufSet(path)
+    const { header, tensors } = set
     const type = ggufString(header, 'general.type')
     const architecture = ggufString(header, 'general.architecture')
     const shape = architecture === null ? null : shapeOf(header, architecture, tensors)
@@ -49,6 +58,8 @@ export async function describeModel(path: string, sizeBytes: number): Promise<Mo
       kind: type === null || type === 'model' ? 'model' : 'part',
       architecture,
       name: ggufString(header, 'general.name'),
+      naming: namingOf(header),
+      weightsId: tensors.length > 0 ? await weightsId(set) : null,
       quant: quantOfHeader(header, tensors),
       paramsTotal: tensors.reduce((sum, tensor) => sum + tensor.weights, 0) || null,
       sizeBytes,
@@ -59,6 +70,22 @@ export async function describeModel(path: string, sizeBytes: number): Promise<Mo
     }
   } catch (thrown) {
     return { ...broken, sizeBytes, problem: asHolonError(thrown).message }
+  }
+}
+
+/** Long values are cut: a header is not to be trusted, and this goes to the hub with every model. */
+function namingOf(header: GgufHeader): ModelNaming {
+  const text = (key: string): string | null => ggufString(header, key)?.slice(0, 200) ?? null
+  const bases = Math.min(16, ggufNumber(header, 'general.base_model.count') ?? 0)
+  return {
+    name: text('general.name'),
+    basename: text('general.basename'),
+    sizeLabel: text('general.size_label'),
+    finetune: text('general.finetune'),
+    version: text('general.version'),
+    baseModels: Array.from({ length: Math.max(0, bases) }, (_, index) =>
+      text(`general.base_model.${index}.name`),
+    ).filter((name) => name !== null),
   }
 }
 

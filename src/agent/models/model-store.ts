@@ -16,6 +16,7 @@ import { describeModel, type ModelDescription } from './describe-model.ts'
 import type { HuggingFaceAccess } from './hugging-face.ts'
 import { assignIds, readIds, writeIds } from './model-ids.ts'
 import { originPath, readOrigin } from './model-origin.ts'
+import { leftovers } from './part-file.ts'
 import { huggingFaceFromEnv, type PullOptions, type PullResult, pullModel } from './pull-model.ts'
 import { type FoundModel, placeInRoot, scanModels } from './scan-models.ts'
 
@@ -135,15 +136,10 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
   }
 
   async function find(id: string): Promise<Entry> {
-    const all = await entries()
-    const entry =
-      all.find((model) => model.info.id === id) ??
-      all.find((model) => model.info.id.toLowerCase() === id.toLowerCase())
-    if (!entry)
-      throw new HolonError('model_not_found', `There is no model "${id}" on this machine.`, {
-        param: 'model',
-      })
-    return entry
+    // The look that was shared may have begun before the file was there: a miss is worth a second look.
+    const entry = byName(await entries(), id) ?? byName(await entries(), id)
+    if (entry) return entry
+    throw new HolonError('model_not_found', `There is no model "${id}" on this machine.`, { param: 'model' })
   }
 
   return {
@@ -158,7 +154,7 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
         })
       }
       for (const file of found.files) {
-        for (const path of [file, originPath(file)]) await rm(path, { force: true })
+        for (const path of [file, originPath(file), ...leftovers(file)]) await rm(path, { force: true })
       }
       await removeEmptyFolders(dirname(found.path), home.models)
       const ids = await readIds(home.models)
@@ -175,6 +171,13 @@ export function createModelStore(options: ModelStoreOptions): ModelStore {
       return { ...result, id: entry?.info.id ?? source }
     },
   }
+}
+
+function byName(entries: readonly Entry[], id: string): Entry | undefined {
+  const lower = id.toLowerCase()
+  return (
+    entries.find(({ info }) => info.id === id) ?? entries.find(({ info }) => info.id.toLowerCase() === lower)
+  )
 }
 
 function entryOf(

@@ -20,6 +20,14 @@ const unknown: PartIdentity = { validator: null, totalBytes: null, sha256: null 
 
 export const partPath = (target: string): string => `${target}.part`
 const identityPath = (target: string): string => `${target}.part.json`
+const corruptPath = (target: string): string => `${target}.corrupt`
+
+/** What a download may leave beside its target. */
+export const leftovers = (target: string): string[] => [
+  partPath(target),
+  identityPath(target),
+  corruptPath(target),
+]
 
 export class PartFile {
   readonly target: string
@@ -100,12 +108,12 @@ export class PartFile {
   async finish(): Promise<void> {
     await this.close()
     await rename(partPath(this.target), this.target)
-    await rm(identityPath(this.target), { force: true })
+    for (const path of leftovers(this.target)) await rm(path, { force: true })
   }
 
   /** Keeps the bytes for inspection under another name, so that the next run starts anew. */
   async setAside(): Promise<string> {
-    const aside = `${this.target}.corrupt`
+    const aside = corruptPath(this.target)
     await this.close()
     await rename(partPath(this.target), aside)
     await rm(identityPath(this.target), { force: true })

@@ -264,6 +264,7 @@ describe('pulling from a server that misbehaves', () => {
     expect((await stat(`${target()}.corrupt`)).size).toBe(file.length)
     await pull()
     await expectWhole()
+    await expect(stat(`${target()}.corrupt`)).rejects.toThrow()
   })
 
   it('keeps no file that is no model', async () => {

@@ -41,7 +41,8 @@ const running = new Map<string, Shared>()
 export async function shareDownload(options: ShareOptions, work: Work): Promise<void> {
   options.signal.throwIfAborted()
   const shared = running.get(options.target) ?? begin(options, work)
-  const listener = options.onProgress
+  // A function of its own for every caller: two may pass the same one.
+  const listener = (progress: DownloadProgress): void => options.onProgress(progress)
   shared.listeners.add(listener)
   if (shared.last) listener(shared.last)
   try {

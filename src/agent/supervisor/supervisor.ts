@@ -173,6 +173,8 @@ export class Supervisor {
     if (!slot) return
     if (slot.state === 'starting') {
       slot.attempt = null
+      // Settings that failed must not stand in the way of the next caller, who never asked for them.
+      slot.wish = anyWish
       this.table.fail(slot, error)
     } else {
       this.settleGone(slot)

@@ -52,26 +52,29 @@ const heapFlags = ['--max-old-space-size=1024']
 
 type Ready = Extract<ServerMessage, { type: 'ready' }>
 
-function untilReady(child: Spawned, spec: LaunchSpec): Promise<Ready> {
-  return new Promise<Ready>((resolve, reject) => {
-    const cancel = (): void => reject(spec.signal.reason)
-    spec.signal.addEventListener('abort', cancel, { once: true })
-    child.process.on('message', (message: ServerMessage) => {
-      if (message.type === 'progress') spec.onProgress(message.progress)
-      else if (message.type === 'log') spec.onLog(message.line)
-      else if (message.type === 'ready') {
-        spec.signal.removeEventListener('abort', cancel)
-        resolve(message)
-      } else reject(asLaunchError(message))
+async function untilReady(child: Spawned, spec: LaunchSpec): Promise<Ready> {
+  let cancel: () => void = () => undefined
+  try {
+    return await new Promise<Ready>((resolve, reject) => {
+      cancel = () => reject(spec.signal.reason)
+      spec.signal.addEventListener('abort', cancel, { once: true })
+      child.process.on('message', (message: ServerMessage) => {
+        if (message.type === 'progress') spec.onProgress(message.progress)
+        else if (message.type === 'log') spec.onLog(message.line)
+        else if (message.type === 'ready') resolve(message)
+        else reject(asLaunchError(message))
+      })
+      void child.exited.then((exit) => reject(diedLoading(exit.reason, spec.modelPath)))
     })
-    void child.exited.then((exit) =>
-      reject(
-        new HolonError('model_load_failed', `${exit.reason} It was loading ${spec.modelPath}.`, {
-          source: 'engine',
-          hint: 'Run `holon doctor`; the log says more.',
-        }),
-      ),
-    )
+  } finally {
+    spec.signal.removeEventListener('abort', cancel)
+  }
+}
+
+function diedLoading(reason: string, modelPath: string): HolonError {
+  return new HolonError('model_load_failed', `${reason} It was loading ${modelPath}.`, {
+    source: 'engine',
+    hint: 'Run `holon doctor`; the log says more.',
   })
 }
 

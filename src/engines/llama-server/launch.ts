@@ -8,12 +8,13 @@ import { MiB } from '../../core/units.ts'
 import type { EngineProcess, LaunchSpec } from '../engine.ts'
 import { answersHealth, engineProcess } from '../shared/engine-process.ts'
 import { availableMemoryBytes } from '../shared/memory.ts'
-import { chooseContext, readModelShape } from '../shared/model-shape.ts'
+import { chooseContext, type ModelShape, poolsWholeInput, readModelShape } from '../shared/model-shape.ts'
 import type { Spawned } from '../shared/spawn.ts'
 import { spawnGuarded } from '../shared/spawn-guarded.ts'
 import type { LlamaServerBinary } from './inspect.ts'
 
 const smallModelBytes = 64 * MiB
+const longestDecoderInput = 2048
 
 /** Starts llama-server on a port of its own choosing and waits until it has answered one token. */
 export async function launchLlamaServer(
@@ -24,11 +25,14 @@ export async function launchLlamaServer(
   spec.onProgress({ phase: 'reading the file', percent: 0, etaS: null })
   const shape = await readModelShape(spec.modelPath)
   const parallel = spec.embedding ? 1 : spec.parallel
-  const contextTokens = chooseContext(shape, {
+  const chosen = chooseContext(shape, {
     contextTokens: spec.contextTokens,
     parallel,
     availableBytes: availableMemoryBytes(),
   })
+  // Embedding reads an input as one batch, and a decoder's output layer is computed for all of it.
+  const capped = spec.embedding && spec.contextTokens === null && !poolsWholeInput(shape)
+  const contextTokens = capped ? Math.min(chosen, longestDecoderInput) : chosen
   spec.signal.throwIfAborted()
   const secret = randomBytes(32).toString('base64url')
   const keyFile = join(home.run, `engine-${randomBytes(8).toString('hex')}.key`)
@@ -37,14 +41,15 @@ export async function launchLlamaServer(
   try {
     // Layers this small finish before a second thread has woken up: measured 205 tokens/s with one, 110 with two.
     const threads = spec.threads ?? (shape.weightsBytes < smallModelBytes ? 1 : null)
-    return await start(binary, { ...spec, parallel, contextTokens, threads }, { secret, keyFile })
+    const chosenSpec = { ...spec, parallel, contextTokens, threads, pooling: shape.pooling }
+    return await start(binary, chosenSpec, { secret, keyFile })
   } finally {
     // Read once at the start; the secret lives on in two processes' memory only.
     await rm(keyFile, { force: true })
   }
 }
 
-type ChosenSpec = LaunchSpec & { contextTokens: number }
+type ChosenSpec = LaunchSpec & { contextTokens: number; pooling: ModelShape['pooling'] }
 
 async function start(
   binary: LlamaServerBinary,
@@ -105,6 +110,8 @@ export function commandLine(flags: ReadonlySet<string>, spec: ChosenSpec, keyFil
     // An encoder reads its input in one batch; batches shorter than the context would refuse long texts.
     const whole = String(spec.contextTokens)
     optional.push(['--embeddings'], ['--batch-size', whole], ['--ubatch-size', whole])
+    // Without a rule of its own a model's last token speaks for the text, as in the embedded engine.
+    if (spec.pooling === null || spec.pooling === 'none') optional.push(['--pooling', 'last'])
   }
   for (const [flag, value] of optional) {
     if (flags.has(flag)) args.push(flag, ...(value === undefined ? [] : [value]))

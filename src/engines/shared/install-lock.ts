@@ -3,24 +3,46 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** One installation at a time, also between processes: a folder is the lock, and names who holds it. */
-const underWay = new Map<string, Promise<void>>()
+const underWay = new Map<string, { run: Promise<void>; signal: AbortSignal }>()
 
 const pollMs = 200
 
 /**
  * Runs `work` while holding the lock at `path`; callers in this process who ask for the same lock meanwhile share
- * its result. Whoever got the lock after another process finished should find the work done, so `work` must look.
+ * its result, and take over when whoever began gives up. Whoever got the lock after another process finished should
+ * find the work done, so `work` must look.
  */
-export function shareInstallation(
+export async function shareInstallation(
   path: string,
   signal: AbortSignal,
   work: () => Promise<void>,
 ): Promise<void> {
   const shared = underWay.get(path)
-  if (shared) return shared
-  const run = holdLock(path, signal, work).finally(() => underWay.delete(path))
-  underWay.set(path, run)
-  return run
+  if (!shared) {
+    const run = holdLock(path, signal, work).finally(() => underWay.delete(path))
+    underWay.set(path, { run, signal })
+    return run
+  }
+  try {
+    await orAborted(shared.run, signal)
+  } catch (error) {
+    if (signal.aborted || !shared.signal.aborted) throw error
+    await shareInstallation(path, signal, work)
+  }
+}
+
+async function orAborted(run: Promise<void>, signal: AbortSignal): Promise<void> {
+  let cancel: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    cancel = () => reject(signal.reason)
+    if (signal.aborted) cancel()
+    else signal.addEventListener('abort', cancel, { once: true })
+  })
+  try {
+    await Promise.race([run, aborted])
+  } finally {
+    signal.removeEventListener('abort', cancel)
+  }
 }
 
 async function holdLock(path: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {

@@ -13,7 +13,12 @@ export interface ModelShape {
   /** KV cache per token of one sequence, 16-bit, in bytes. An upper bound for sliding-window models. */
   kvBytesPerToken: number
   layers: number
+  /** How an embedding model makes one vector of its tokens' states; null when the file does not say. */
+  pooling: 'mean' | 'first' | 'last' | 'none' | null
 }
+
+/** llama.h's numbering. */
+const poolings: Record<number, ModelShape['pooling']> = { 0: 'none', 1: 'mean', 2: 'first', 3: 'last' }
 
 /**
  * Reads the headers of all files of the set.
@@ -33,7 +38,13 @@ export async function readModelShape(path: string): Promise<ModelShape> {
     trainedContext: ggufNumber(header, `${architecture}.context_length`),
     kvBytesPerToken: kvBytesPerToken(header, architecture, layers),
     layers,
+    pooling: poolings[ggufNumber(header, `${architecture}.pooling_type`) ?? -1] ?? null,
   }
+}
+
+/** Pooling that needs every token of the input in one batch. */
+export function poolsWholeInput(shape: Pick<ModelShape, 'pooling'>): boolean {
+  return shape.pooling === 'mean' || shape.pooling === 'first'
 }
 
 function kvBytesPerToken(header: GgufHeader, architecture: string, layers: number): number {

@@ -34,7 +34,16 @@ export function createApp(deps: AppDeps): Hono<Env> {
     if (known.code === 'internal') deps.log.error({ path: c.req.path, error }, 'a management call failed')
     return fail(c, known)
   })
-  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: (c) => fail(c as C, tooLarge()) }))
+  // For bodies of unannounced length; the doors refuse the others. The connection is not used again.
+  app.use(
+    bodyLimit({
+      maxSize: maxBodyBytes,
+      onError: (c) => {
+        c.header('connection', 'close')
+        return fail(c as C, tooLarge())
+      },
+    }),
+  )
   const description = openApi(deps.operations, deps.version)
   for (const operation of deps.operations) {
     app.on(operation.method.toUpperCase(), operation.path, async (c) =>

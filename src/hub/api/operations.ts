@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import {
+  historyResponse,
   loadRequest,
   loadResponse,
   modelsResponse,
@@ -19,16 +20,21 @@ import {
 } from '../../protocol/fleet.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
-import { chooseNode } from '../scheduler/choose-node.ts'
+import { chooseNode, type Wanted } from '../scheduler/choose-node.ts'
 
 export type UsageRow = z.infer<typeof usageResponse>['usage'][number]
+
+export type HistoryEvent = z.infer<typeof historyResponse>['events'][number]
 
 export interface FleetDeps {
   nodes: readonly NodeHandle[]
   status(): StatusResponse
   usage(): Promise<UsageRow[]>
+  history(): Promise<HistoryEvent[]>
   /** Requests of this hub at a node for a model. */
   busy(node: string, model: string): number
+  /** What a name means, offered or not. @throws HolonError model_not_found */
+  wanted(asked: string): Wanted
   log: Log
 }
 
@@ -66,6 +72,9 @@ export function fleetOperations(deps: FleetDeps): Operation[] {
     read('/fleet/v1/usage', 'Requests and tokens per model.', usageResponse, async () => ({
       usage: await deps.usage(),
     })),
+    read('/fleet/v1/history', 'What happened to the fleet, newest first.', historyResponse, async () => ({
+      events: await deps.history(),
+    })),
     {
       method: 'post',
       path: '/fleet/v1/models/load',
@@ -100,7 +109,7 @@ async function load(
   deps: FleetDeps,
   body: z.infer<typeof loadRequest>,
 ): Promise<z.infer<typeof loadResponse>> {
-  const { node, model } = chooseNode(body.model, deps.nodes, deps.busy)
+  const { node, model } = chooseNode(body.model, deps.nodes, deps.busy, deps.wanted(body.model))
   const { contextTokens, parallel, engine } = body
   const loading = node.load(model.id, { contextTokens, parallel, engine })
   if (!body.wait) {
@@ -118,7 +127,7 @@ async function unload(
   body: z.infer<typeof unloadRequest>,
 ): Promise<z.infer<typeof unloadResponse>> {
   // Throws model_not_found, with what exists, when no node knows it.
-  const { model } = chooseNode(body.model, deps.nodes, deps.busy)
+  const { model } = chooseNode(body.model, deps.nodes, deps.busy, deps.wanted(body.model))
   const holders = deps.nodes.filter((node) => node.state().running.some((running) => running.id === model.id))
   if (holders.length === 0) {
     throw new HolonError('not_found', `The model "${model.id}" is not in memory.`, {

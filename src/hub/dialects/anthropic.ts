@@ -1,6 +1,6 @@
 /** Anthropic's door: messages, count_tokens, and the models as its clients list them. */
 import { AnthropicTeller, errorBody, readRequest } from '../../protocol/anthropic/index.ts'
-import { describeModel, listModels, type ModelRow } from '../gateway/models.ts'
+import { describeModel, listModels, type ModelRow } from '../catalogue/list-models.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Manners } from './dialect-exchange.ts'
 import { answerIn, type DialectDeps, type DialectRoute } from './route.ts'
@@ -33,10 +33,10 @@ export function anthropicRoutes(deps: DialectDeps): DialectRoute[] {
       exchange.sendJson(200, JSON.stringify({ input_tokens: tokens }))
     }),
     list('/v1/models', () => {
-      const data = listModels(core.nodes, createdS).map(toRow)
+      const data = listModels(deps.catalogue, createdS).map(toRow)
       return { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }
     }),
-    list(/^\/v1\/models\/(.+)$/, (id) => toRow(describeModel(core.nodes, createdS, id))),
+    list(/^\/v1\/models\/(.+)$/, (id) => toRow(describeModel(deps.catalogue, createdS, id))),
   ]
 }
 

@@ -1,17 +1,27 @@
 /** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
 import { HolonError } from '../../core/errors.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
 import { laneKey } from '../gateway/admission.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import { watchDeath } from '../gateway/death-watch.ts'
-import { fromConnection, fromRefusal } from '../gateway/engine-error.ts'
+import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
 import type { Exchange } from '../gateway/exchange.ts'
 import { Wait } from '../gateway/hold-engine.ts'
-import { chooseNode } from '../scheduler/choose-node.ts'
+import { type Choice, chooseNode } from '../scheduler/choose-node.ts'
 
 /** Sends `body` to a path of the engine and gives its JSON. */
 export type Ask = (path: string, body: object) => Promise<unknown>
 
 const maxAnswerBytes = 64 * 1024 * 1024
+
+/** Counting is quick, even for a long prompt. */
+const patienceMs = 60_000
+
+/** The node and model that would answer now. @throws HolonError model_not_found and others */
+export function choose(core: AnswerDeps, asked: string): Choice<NodeHandle> {
+  const busy = (node: string, model: string) => core.admission.busy(node, model)
+  return chooseNode(asked, core.nodes, busy, core.catalogue.wanted(asked))
+}
 
 /**
  * Holds the model, loading it if need be, while `use` asks its engine.
@@ -23,7 +33,7 @@ export async function withEngine<T>(
   asked: string,
   use: (ask: Ask) => Promise<T>,
 ): Promise<T> {
-  const { node, model, route } = chooseNode(asked, core.nodes, (id, name) => core.admission.busy(id, name))
+  const { node, model, route } = choose(core, asked)
   exchange.route = route
   const ticket = core.admission.enter(laneKey(node.id, model.id))
   const wait = new Wait(exchange, false, ticket, core.room, core.patience)
@@ -35,18 +45,20 @@ export async function withEngine<T>(
       return await use(async (path, body) => {
         const pool = core.upstreams.poolFor(lease)
         const headers = { 'content-type': 'application/json', ...lease.headers, 'x-request-id': exchange.id }
+        const timeout = AbortSignal.timeout(patienceMs)
         try {
           const response = await pool.request({
             path,
             method: 'POST',
             headers,
             body: JSON.stringify(body),
-            signal: exchange.signal,
+            signal: AbortSignal.any([exchange.signal, timeout]),
           })
           const bytes = await collect(response.body)
           return readAnswer(path, response.statusCode, bytes, lease.engine)
         } catch (thrown) {
           if (thrown instanceof HolonError) throw thrown
+          if (timeout.aborted) throw notBegun()
           throw fromConnection(thrown as Error, watchDeath(lease).reason)
         }
       })

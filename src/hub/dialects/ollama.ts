@@ -16,8 +16,9 @@ import {
   tagRow,
 } from '../../protocol/ollama/index.ts'
 import { isObject } from '../../protocol/openai/checks.ts'
-import { chooseNode } from '../scheduler/choose-node.ts'
+import { listModels, type ModelRow } from '../catalogue/list-models.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
+import { choose } from './engine-call.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { loadWithContext } from './load-model.ts'
 import { answerIn, type DialectDeps, type DialectRoute } from './route.ts'
@@ -152,38 +153,46 @@ export class OllamaDoor {
 
   /** Ollama's clients add `:latest` to a name without a tag. */
   private find(asked: string): { node: NodeHandle; model: NodeModel } {
-    const { nodes, admission } = this.deps.core
-    const busy = (id: string, model: string) => admission.busy(id, model)
+    const { core } = this.deps
     try {
-      return chooseNode(asked, nodes, busy)
+      return choose(core, asked)
     } catch (error) {
       if (!asked.endsWith(':latest')) throw error
-      return chooseNode(asked.slice(0, -':latest'.length), nodes, busy)
+      return choose(core, asked.slice(0, -':latest'.length))
     }
   }
 
+  /** What is offered, under the names that /v1/models has for it. */
   private tags(): object[] {
-    const rows = new Map<string, object>()
-    for (const node of this.deps.core.nodes) {
-      const state = node.state()
-      if (state.state === 'gone') continue
-      for (const model of state.models) {
-        if (model.problem === null && !rows.has(model.id)) {
-          rows.set(model.id, tagRow(model, digestOf(model), this.since))
-        }
-      }
-    }
-    return [...rows.values()]
+    return this.offered().flatMap(({ id, holon }) => {
+      const first = holon.variants[0]?.id
+      const model = this.models().find((each) => each.id === first)
+      return model ? [tagRow({ ...model, id }, digestOf(model), this.since)] : []
+    })
+  }
+
+  private offered(): ModelRow[] {
+    return listModels(this.deps.catalogue, 0)
+  }
+
+  private models(): NodeModel[] {
+    return this.deps.core.nodes.flatMap((node) => {
+      const { state, models } = node.state()
+      return state === 'gone' ? [] : models
+    })
   }
 
   private running(): object[] {
+    const rows = this.offered()
     return this.deps.core.nodes.flatMap((node) => {
       const { models, running, profile } = node.state()
       const onGpu = (profile?.gpus.length ?? 0) > 0
       return running.flatMap((each) => {
         const model = models.find((candidate) => candidate.id === each.id)
         if (!model || each.state !== 'ready') return []
-        return [psRow(model, each, digestOf(model), this.expiry(model.id), onGpu)]
+        const row = rows.find(({ holon }) => holon.variants.some(({ id }) => id === model.id))
+        const named = { ...model, id: row?.id ?? model.id }
+        return [psRow(named, each, digestOf(model), this.expiry(model.id), onGpu)]
       })
     })
   }

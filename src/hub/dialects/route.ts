@@ -3,12 +3,15 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { type AnswerTeller, checkTranslated, type Translated } from '../../protocol/translation.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { type AnswerDeps, answer } from '../gateway/answer.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
 
 export interface DialectDeps {
   /** The gateway's core: bodies, admission, nodes, engines, books. */
   core: AnswerDeps
+  /** What is offered, for the lists. */
+  catalogue: Catalogue
   clock: Clock
   log: Log
   /** Holon's own version. */

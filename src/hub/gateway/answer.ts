@@ -6,15 +6,17 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
+import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
 import type { BodyReader } from './read-body.ts'
-import type { Outcome, Relay } from './relay.ts'
+import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
 import type { StreamGaps } from './stream-gaps.ts'
@@ -23,11 +25,13 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
+  catalogue: Pick<Catalogue, 'wanted'>
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
   room: WaitingRoom
   patience: Patience
+  timeouts: EngineTimeouts
   clock: Clock
   gaps: (model: string) => StreamGaps
   /** Told of every request that reached a model, whatever came of it. */
@@ -70,7 +74,8 @@ export async function withBody(
 export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
   const { request } = asked
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const wanted = deps.catalogue.wanted(request.model)
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
@@ -192,13 +197,14 @@ class Run {
       }
       let relay: Relay
       if (request.stream) {
-        const stream = new StreamRelay(exchange, death, settle)
+        const stream = new StreamRelay(exchange, death, deps, settle)
         stream.choices = request.n
         stream.gaps = deps.gaps(this.model)
         stream.onFirst = () => this.wait.over()
         relay = stream
-      } else relay = new BodyRelay(exchange, death, settle)
+      } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
+      const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {
         'content-type': 'application/json',
         ...lease.headers,
@@ -208,7 +214,7 @@ class Run {
       if (typeof trace === 'string') headers.traceparent = trace
       deps.upstreams
         .poolFor(lease)
-        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body: named }, relay)
     })
   }
 

@@ -85,18 +85,6 @@ export function fromConnection(cause: Error, died: string | null): HolonError {
     })
   }
   const code = (cause as { code?: unknown }).code
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
-    return new HolonError('engine_timeout', 'The engine did not begin to answer in time.', {
-      source: 'engine',
-      cause,
-    })
-  }
-  if (code === 'UND_ERR_BODY_TIMEOUT') {
-    return new HolonError('engine_timeout', 'The engine stopped sending in the middle of its answer.', {
-      source: 'engine',
-      cause,
-    })
-  }
   return new HolonError(
     'engine_failed',
     `The connection to the engine broke (${String(code ?? cause.name)}).`,
@@ -110,6 +98,16 @@ export function fromConnection(cause: Error, died: string | null): HolonError {
 
 function withoutStop(sentence: string): string {
   return sentence.endsWith('.') ? sentence.slice(0, -1) : sentence
+}
+
+export function notBegun(): HolonError {
+  return new HolonError('engine_timeout', 'The engine did not begin to answer in time.', { source: 'engine' })
+}
+
+export function wentSilent(): HolonError {
+  return new HolonError('engine_timeout', 'The engine went silent in the middle of its answer.', {
+    source: 'engine',
+  })
 }
 
 export function cutShort(): HolonError {

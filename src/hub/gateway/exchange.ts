@@ -9,6 +9,7 @@ import { newId } from '../../core/ids.ts'
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
 
+const maxStringBytes = 16 * 1024
 const ignore = (): void => undefined
 const usableId = /^[\x21-\x7e]{1,128}$/
 
@@ -70,12 +71,14 @@ export class Exchange {
     headers['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     if (retryAfterS !== undefined) headers['retry-after'] = Math.max(1, Math.ceil(retryAfterS))
     this.res.writeHead(status, headers)
-    this.end(body)
+    // As a latin1 string node sends head and body in one write; bytes survive that encoding unchanged.
+    if (typeof body !== 'string' && body.length <= maxStringBytes) this.end(body.toString('latin1'), 'latin1')
+    else this.end(body)
   }
 
   /** Ends the response. A client that then takes none of it is let go in bounded time. */
-  end(last?: string | Buffer): void {
-    this.res.end(last)
+  end(last?: string | Buffer, encoding: BufferEncoding = 'utf8'): void {
+    this.res.end(last, encoding)
     if (this.res.writableLength > 0) this.res.setTimeout(clientStallMs, () => this.res.destroy())
   }
 

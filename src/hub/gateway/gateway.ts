@@ -5,19 +5,21 @@ import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import { checkRequest } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { describeModel, listModels } from '../catalogue/list-models.ts'
 import { Admission } from './admission.ts'
 import { type AnswerDeps, answer, withBody } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
-import { describeModel, listModels } from './models.ts'
 import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
+import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
-import { Upstreams, type UpstreamTimeouts } from './upstreams.ts'
+import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
-export interface GatewayLimits extends Patience, UpstreamTimeouts {
+export interface GatewayLimits extends Patience, EngineTimeouts {
   bodyBytes: number
   bodiesTogetherBytes: number
   maxWaiting: number
@@ -36,6 +38,7 @@ export const defaultLimits: GatewayLimits = {
 
 export interface GatewayOptions {
   nodes: readonly NodeHandle[]
+  catalogue: Catalogue
   limits: GatewayLimits
   clock: Clock
   log: Log
@@ -61,11 +64,13 @@ export class Gateway {
     this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
     this.deps = {
       nodes: options.nodes,
+      catalogue: options.catalogue,
       bodies: this.bodies,
       admission: this.admission,
-      upstreams: new Upstreams(limits),
+      upstreams: new Upstreams(),
       room: new WaitingRoom(clock),
       patience: limits,
+      timeouts: limits,
       clock,
       gaps: options.gaps,
       onAnswer: options.onAnswer,
@@ -91,8 +96,9 @@ export class Gateway {
     }
     const { endpoint } = route
     withBody(this.deps, exchange, (body) => {
-      const request = checkRequest(endpoint, parseJson(body))
-      return answer(this.deps, exchange, { request, bodyFor: () => withoutMark(body) })
+      const bytes = withoutMark(body)
+      const request = checkRequest(endpoint, parseJson(bytes))
+      return answer(this.deps, exchange, { request, bodyFor: () => bytes })
     }).then(
       () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
       (error: unknown) => {
@@ -106,9 +112,9 @@ export class Gateway {
   private tellModels(exchange: Exchange, route: Route): void {
     try {
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(this.options.nodes, this.createdS, route.id)))
+        exchange.sendJson(200, JSON.stringify(describeModel(this.options.catalogue, this.createdS, route.id)))
       } else {
-        const data = listModels(this.options.nodes, this.createdS)
+        const data = listModels(this.options.catalogue, this.createdS)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

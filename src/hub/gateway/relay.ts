@@ -7,9 +7,24 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { asHolonError, type HolonError } from '../../core/errors.ts'
 import type { DeathWatch } from './death-watch.ts'
-import { fromConnection, type Refusal } from './engine-error.ts'
+import { fromConnection, notBegun, type Refusal, wentSilent } from './engine-error.ts'
 import { clientStallMs, type Exchange } from './exchange.ts'
 import type { AnswerUsage } from './usage-scan.ts'
+import type { Waiter, WaitingRoom } from './waiting-room.ts'
+
+/** How long an engine may be silent. undici's own timers are off: they are made anew twice for every request. */
+export interface EngineTimeouts {
+  /** Until its response head: for a whole answer that is all of its decoding. Milliseconds. */
+  headersMs: number
+  /** Between two pieces of an answer. Milliseconds. */
+  idleMs: number
+}
+
+/** What all relays of a gateway share. */
+export interface RelayPatience {
+  room: WaitingRoom
+  timeouts: EngineTimeouts
+}
 
 export type Outcome =
   | { kind: 'done' }
@@ -34,11 +49,15 @@ const maxErrorBytes = 64 * 1024
 /** How long to wait for the reason when a connection breaks: the process's exit is told a moment after. */
 const deathGraceMs = 250
 
-export abstract class Relay implements Dispatcher.DispatchHandler {
+export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
   readonly measured: Measured
   protected readonly exchange: Exchange
   private readonly death: DeathWatch
+  private readonly patience: RelayPatience
   private readonly settle: (outcome: Outcome) => void
+  private begun = false
+  /** When the engine was last heard of, monotonic milliseconds. */
+  private heardAt: number
   private controller: Dispatcher.DispatchController | null = null
   private refusal: Refusal | null = null
   private refusalChunks: Buffer[] = []
@@ -47,11 +66,19 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
   private stopWatching: () => void
   private stallTimer: NodeJS.Timeout | null = null
 
-  constructor(exchange: Exchange, death: DeathWatch, settle: (outcome: Outcome) => void) {
+  constructor(
+    exchange: Exchange,
+    death: DeathWatch,
+    patience: RelayPatience,
+    settle: (outcome: Outcome) => void,
+  ) {
     this.exchange = exchange
     this.death = death
+    this.patience = patience
     this.settle = settle
-    this.measured = { sentAt: performance.now(), firstAt: null, lastAt: null, usage: null, events: 0 }
+    this.heardAt = performance.now()
+    this.measured = { sentAt: this.heardAt, firstAt: null, lastAt: null, usage: null, events: 0 }
+    patience.room.enter(this)
     exchange.onGone(() => this.leave())
     this.stopWatching = death.onDeath((reason) => {
       // Its socket usually closes by itself; a tunnelled one may not.
@@ -66,6 +93,8 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return
+    this.begun = true
+    this.heardAt = performance.now()
     if (status === 200) {
       this.onAnswerStart(headers)
       return
@@ -74,6 +103,7 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.heardAt = performance.now()
     if (this.refusal === null) {
       this.onAnswerData(chunk)
       return
@@ -108,6 +138,15 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
       stop()
       clearTimeout(timer)
     }
+  }
+
+  /** Called about twice a second. While the client holds us up, the engine's silence is not its fault. */
+  tick(): void {
+    const { headersMs, idleMs } = this.patience.timeouts
+    if (this.stallTimer !== null) this.heardAt = performance.now()
+    const silentMs = performance.now() - this.heardAt
+    if (!this.begun && silentMs > headersMs) this.spoil(notBegun())
+    else if (this.begun && silentMs > idleMs) this.spoil(wentSilent())
   }
 
   protected abstract onAnswerStart(headers: IncomingHttpHeaders): void
@@ -152,6 +191,7 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
   protected finish(outcome: Outcome): void {
     if (this.settled) return
     this.settled = true
+    this.patience.room.leave(this)
     this.stopWatching()
     this.exchange.onGone(null)
     if (this.stallTimer !== null) clearTimeout(this.stallTimer)

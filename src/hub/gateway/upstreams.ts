@@ -3,22 +3,10 @@ import { Pool } from 'undici'
 import type { EngineLease } from '../../protocol/node.ts'
 import { watchDeath } from './death-watch.ts'
 
-export interface UpstreamTimeouts {
-  /** Until the engine's response head: for a whole answer that is all of its decoding. Milliseconds. */
-  headersMs: number
-  /** Between two pieces of an answer. Milliseconds. */
-  idleMs: number
-}
-
 const maxPools = 64
 
 export class Upstreams {
   private readonly pools = new Map<string, Pool>()
-  private readonly timeouts: UpstreamTimeouts
-
-  constructor(timeouts: UpstreamTimeouts) {
-    this.timeouts = timeouts
-  }
 
   poolFor(lease: EngineLease): Pool {
     let pool = this.pools.get(lease.origin)
@@ -28,8 +16,9 @@ export class Upstreams {
         // As many as admission lets through; each carries one answer at a time.
         connections: null,
         pipelining: 1,
-        headersTimeout: this.timeouts.headersMs,
-        bodyTimeout: this.timeouts.idleMs,
+        // The relay watches the time itself (EngineTimeouts).
+        headersTimeout: 0,
+        bodyTimeout: 0,
         connect: { timeout: 10_000 },
       })
       this.pools.set(lease.origin, pool)

@@ -39,6 +39,21 @@ const usageAndEvents: Migration = {
   },
 }
 
-const migrations: Record<string, Migration> = { '0001-usage-and-events': usageAndEvents }
+const catalogue: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('catalogue')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('position', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('catalogue_key', ['kind', 'name'])
+      .execute()
+  },
+}
+
+const migrations: Record<string, Migration> = {
+  '0001-usage-and-events': usageAndEvents,
+  '0002-catalogue': catalogue,
+}
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

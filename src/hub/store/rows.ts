@@ -117,3 +117,19 @@ export async function usageByModel(db: Kysely<Schema>): Promise<UsageSummary[]> 
     errors: Number(row.errors),
   }))
 }
+
+/** The newest events first. */
+export async function latestEvents(db: Kysely<Schema>, limit: number): Promise<EventRecord[]> {
+  const rows = await db
+    .selectFrom('events')
+    .select(['time', 'type', 'data'])
+    .orderBy('time', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({
+    time: new Date(row.time).getTime(),
+    type: row.type,
+    data: row.data as EventRecord['data'],
+  }))
+}

@@ -33,7 +33,16 @@ export interface EventsTable {
   data: ColumnType<unknown, string, never>
 }
 
+/** The list of offered models, and its mode as one more row. */
+export interface CatalogueTable {
+  /** `mode`, `model` (a canonical name) or `id` (an advertised id). */
+  kind: string
+  name: string
+  position: number
+}
+
 export interface Schema {
   usage: UsageTable
   events: EventsTable
+  catalogue: CatalogueTable
 }

@@ -10,11 +10,21 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
 import type { Log } from '../../core/log.ts'
+import type { CatalogueBook } from '../catalogue/catalogue.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
+import { createCatalogueBook } from './catalogue-book.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
-import { insertLines, type JournalLine, parseLines, type UsageSummary, usageByModel } from './rows.ts'
+import {
+  type EventRecord,
+  insertLines,
+  type JournalLine,
+  latestEvents,
+  parseLines,
+  type UsageSummary,
+  usageByModel,
+} from './rows.ts'
 
 export interface StoreOptions {
   /** HOLON_HOME; the store lives in `store` under it. */
@@ -35,6 +45,8 @@ const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
 export class Store {
+  /** The list of offered models. */
+  readonly catalogue: CatalogueBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
   private readonly dir: string
   private readonly journal: Journal
@@ -56,6 +68,8 @@ export class Store {
     this.options = { loadMs: 60_000, loadLines: 20_000, idleMs: 150_000, ...options }
     this.dir = join(options.home, 'store')
     const { clock, log } = options
+    const always = options.databaseUrl !== undefined
+    this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
   }
 
@@ -81,10 +95,22 @@ export class Store {
    * Requests and tokens per model, everything recorded so far included.
    * @throws HolonError store_unavailable
    */
-  async usage(): Promise<UsageSummary[]> {
+  usage(): Promise<UsageSummary[]> {
+    return this.read((database) => usageByModel(database.kysely))
+  }
+
+  /**
+   * What happened to the fleet, newest first.
+   * @throws HolonError store_unavailable
+   */
+  history(limit = 200): Promise<EventRecord[]> {
+    return this.read((database) => latestEvents(database.kysely, limit))
+  }
+
+  private async read<T>(query: (database: Database) => Promise<T>): Promise<T> {
     try {
       await this.load()
-      return await usageByModel((await this.open()).kysely)
+      return await query(await this.open())
     } catch (error) {
       if (error instanceof HolonError) throw error
       const why = error instanceof Error ? error.message : String(error)

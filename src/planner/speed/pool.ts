@@ -11,7 +11,8 @@ import type { Term } from './terms.ts'
 const UNIT_SYNC_S = 1e-3
 
 /** Hidden state on the wire: llama.cpp sends 32-bit floats, the others 16-bit. */
-const activationBytes = (setup: Setup): number => setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
+const activationBytes = (setup: Setup): number =>
+  setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
 
 function linkKeys(setup: Setup): string[] {
   const { engine, link } = setup
@@ -49,6 +50,16 @@ function slowest(members: readonly Member[]): Member {
   return members.reduce((a, b) => (nominalBandwidth(b) < nominalBandwidth(a) ? b : a))
 }
 
+/** What a small message over macOS's TCP stack takes, one way (measured 190 to 475 us on a Thunderbolt bridge). */
+const MAC_TCP_S = 190e-6
+
+function messageLatency(setup: Setup): number {
+  const { link } = setup
+  if (!link) return 0
+  const mac = setup.members.some((member) => member.hardware.chip.vendor === 'Apple')
+  return link.transport === 'tcp' && mac ? Math.max(link.latencyS, MAC_TCP_S) : link.latencyS
+}
+
 /** Messages of one decode step on the wire: hops of a pipeline or all-reduces of a tensor split. */
 function decodeWireTerms(setup: Setup): Term[] {
   const n = workingMembers(setup).length
@@ -63,13 +74,15 @@ function decodeWireTerms(setup: Setup): Term[] {
     counted: 'round trips of the engine per further member, in ms',
   }
   if (setup.strategy === 'tensor') {
-    const each = link.latencyS * Math.log2(n) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+    // distributed-llama gathers at its root, one member after the other; the others halve the distance each time.
+    const rounds = setup.engine.family === 'distributed-llama' ? n - 1 : Math.log2(n)
+    const each = messageLatency(setup) * rounds + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
     return [
       { name: 'allreduce', seconds: 2 * model.layers * each, keys, counted: 'two all-reduces per layer' },
       sync,
     ]
   }
-  const hop = link.latencyS + bytes / link.bytesPerS
+  const hop = messageLatency(setup) + bytes / link.bytesPerS
   return [{ name: 'hop', seconds: n * hop, keys, counted: 'one hop per boundary and the way back' }, sync]
 }
 
@@ -82,15 +95,34 @@ function prefillWireTerms(setup: Setup): Term[] {
   const chunks = tokens / chunkTokens(setup)
   const bytes = activationBytes(setup) * tokens
   if (setup.strategy === 'tensor') {
-    const seconds = 2 * model.layers * (chunks * link.latencyS + (2 * ((n - 1) / n) * bytes) / link.bytesPerS)
+    const seconds =
+      2 * model.layers * (chunks * messageLatency(setup) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS)
     return [{ name: 'prefill.allreduce', seconds, keys, counted: 'two all-reduces per layer and chunk' }]
   }
-  const seconds = (n - 1) * (chunks * link.latencyS + bytes / link.bytesPerS)
+  const seconds = (n - 1) * (chunks * messageLatency(setup) + bytes / link.bytesPerS)
   return [{ name: 'prefill.hop', seconds, keys, counted: 'activations of the prompt over each boundary' }]
+}
+
+/** Equal members are one with the sum of their shares: stage times add up, and a hundred need not be counted apart. */
+function byHardware(
+  members: readonly Member[],
+  shares: readonly number[],
+): { member: Member; share: number }[] {
+  const found: { member: Member; share: number }[] = []
+  members.forEach((member, i) => {
+    const share = shares[i] ?? 0
+    const before = found.find(
+      (entry) => entry.member.hardware === member.hardware && entry.member.memoryBytes === member.memoryBytes,
+    )
+    if (before) before.share += share
+    else found.push({ member, share })
+  })
+  return found
 }
 
 /** Adds terms of the same name and keys, so that equal members stay one term. */
 function merged(terms: Term[]): Term[] {
+  if (new Set(terms.map((term) => term.name)).size === terms.length) return terms
   const found = new Map<string, Term>()
   for (const term of terms) {
     const key = `${term.name}|${term.keys.join('|')}`
@@ -106,10 +138,15 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
   const head = members[0] as Member
   if (setup.strategy === 'tensor' && members.length > 1) {
     const worst = slowest(members)
-    return [...memberDecodeTerms(setup, worst, 1, members.length), tokenTerm(setup, head), ...decodeWireTerms(setup)]
+    return [
+      ...memberDecodeTerms(setup, worst, 1, members.length),
+      tokenTerm(setup, head),
+      ...decodeWireTerms(setup),
+    ]
   }
-  const parts = shares ?? defaultShares(members)
-  const stages = members.flatMap((member, i) => memberDecodeTerms(setup, member, parts[i] ?? 0, 1))
+  const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
+    memberDecodeTerms(setup, member, share, 1),
+  )
   return [...merged(stages), tokenTerm(setup, head), ...decodeWireTerms(setup)]
 }
 
@@ -119,7 +156,14 @@ export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
   if (setup.strategy === 'tensor' && members.length > 1) {
     return [...memberPrefillTerms(setup, slowest(members), 1, members.length), ...prefillWireTerms(setup)]
   }
-  const parts = shares ?? defaultShares(members)
-  const stages = members.flatMap((member, i) => memberPrefillTerms(setup, member, parts[i] ?? 0, 1))
+  const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
+    memberPrefillTerms(setup, member, share, 1),
+  )
   return [...merged(stages), ...prefillWireTerms(setup)]
+}
+
+/** Bytes on the wire per token at 16 bits: one hop of a pipeline, and all the all-reduces of a tensor split together. */
+export function oneLayerMessage(model: Setup['model']): { hopBytes: number; tensorBytes: number } {
+  const hopBytes = model.hidden * 2
+  return { hopBytes, tensorBytes: 2 * model.layers * hopBytes }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { GiB, MiB } from '../../core/units.ts'
-import { median, planBandwidth, slices, summarise, threadLadder } from './plan.ts'
+import { planBandwidth, slices, summarise, threadLadder } from './plan.ts'
 
 const machine = { cores: 2, availableBytes: 16 * GiB, cacheBytes: 32 * MiB, budgetMs: 2400 }
 
@@ -69,12 +69,5 @@ describe('summarise', () => {
 
   it('takes the best and says so when all were disturbed', () => {
     expect(summarise([window(3, 0.5), window(6, 0.8)])).toEqual({ bytesS: 6, disturbed: true })
-  })
-})
-
-describe('median', () => {
-  it('is the middle, or the mean of the two middle values', () => {
-    expect(median([9, 1, 5])).toBe(5)
-    expect(median([4, 1, 3, 2])).toBe(2.5)
   })
 })

@@ -1,4 +1,5 @@
 /** Pure decisions of the bandwidth measurement: how much memory, which thread counts, how long each window. */
+import { median } from '../../core/median.ts'
 import { GiB, MiB } from '../../core/units.ts'
 import { READ_STEP_BYTES } from './kernel.ts'
 
@@ -81,11 +82,4 @@ export function summarise(windows: readonly Window[]): { bytesS: number; disturb
   const calm = windows.filter((window) => !isDisturbed(window)).map((window) => window.bytesS)
   if (calm.length > 0) return { bytesS: median(calm), disturbed: false }
   return { bytesS: Math.max(...windows.map((window) => window.bytesS)), disturbed: true }
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
 }

@@ -5,6 +5,7 @@ import type { LoadedModel } from './load.ts'
 import { describeTools } from './tools/describe.ts'
 import { type OutputParser, plainText } from './tools/output-parser.ts'
 import { readTools, type ToolRequest } from './tools/read-tools.ts'
+import { ReasoningParser, reasoningMarkers } from './tools/reasoning-parser.ts'
 import { callGrammar, parserFor, styleOf, toolMarkers } from './tools/styles.ts'
 
 /** What a chat request demands of the answer's form, and how to read it back. */
@@ -18,7 +19,8 @@ export interface Constraints {
   single: boolean
   /** The messages to render: tools are described in them when the template does not know tools. */
   prepare(messages: TemplateMessage[]): TemplateMessage[]
-  createParser(): OutputParser
+  /** `prompt` is the rendered one: it tells whether the model is thinking already. */
+  createParser(prompt: string): OutputParser
 }
 
 export function constraintsOf(loaded: LoadedModel, body: Body): Constraints {
@@ -27,15 +29,19 @@ export function constraintsOf(loaded: LoadedModel, body: Body): Constraints {
   const grammar = onlyGrammar(body, request)
   const { template } = loaded
   const hasTools = request.tools.length > 0
+  const thinks = template.source.includes(reasoningMarkers[0])
   const style = styleOf(template.knowsTools ? template.source : '')
   return {
     grammar:
       request.choice === 'required' ? callGrammar(style, request.tools, several && named(body)) : grammar,
-    visible: hasTools ? toolMarkers : new Set(),
+    visible: new Set([...(hasTools ? toolMarkers : []), ...(thinks ? reasoningMarkers : [])]),
     templateTools: template.knowsTools ? request.tools.map((tool) => tool.original) : [],
     single: hasTools && !several,
     prepare: (messages) => (template.knowsTools ? messages : describeTools(messages, request.tools)),
-    createParser: () => (hasTools ? parserFor(style, request.tools) : plainText),
+    createParser: (prompt) => {
+      const answer = hasTools ? parserFor(style, request.tools) : plainText
+      return thinks ? new ReasoningParser(answer, prompt) : answer
+    },
   }
 }
 

@@ -247,7 +247,8 @@ export class Decoder {
       room -= tokens.length
       parts.push({ run, tokens })
     }
-    return parts
+    // llama.cpp computes sequences together only in ascending order; as 1, 2, 3, 0 they cost twice as much.
+    return parts.sort((a, b) => a.run.sequence.id - b.run.sequence.id)
   }
 
   private async sample(run: Running, at: number): Promise<void> {

@@ -14,7 +14,7 @@ export class Embedder {
     threads: Threads
     /** Pooling over the whole input (a mean, its first token) needs it in one batch; else it is read in pieces. */
     wholeInput: boolean
-    failure(): HolonError
+    failure(): Promise<HolonError>
   }
   private context: Promise<NativeContext> | null = null
   private last: Promise<unknown> = Promise.resolve()
@@ -89,7 +89,7 @@ export class Embedder {
     const made = await context.init().catch(() => false)
     if (!made) {
       this.context = null
-      throw this.options.failure()
+      throw await this.options.failure()
     }
     return context
   }

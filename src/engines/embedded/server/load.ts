@@ -3,11 +3,12 @@ import { HolonError } from '../../../core/errors.ts'
 import { ggufArray, ggufNumber, ggufString } from '../../../formats/gguf/gguf-header.ts'
 import type { LoadProgress } from '../../../protocol/model.ts'
 import { availableMemoryBytes } from '../../shared/memory.ts'
-import { chooseContext, type ModelShape, readModelShape } from '../../shared/model-shape.ts'
+import { chooseContext, type ModelShape, poolsWholeInput, readModelShape } from '../../shared/model-shape.ts'
 import { loadNative, type NativeContext, type NativeModel, type NativeModule } from './binding.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { Decoder } from './decoder.ts'
 import { Embedder } from './embedder.ts'
+import { defaultSampling, type Sampling } from './sampling.ts'
 import { measureThreads, ThreadCache, type Threads, threadCandidates, warmUp } from './threads.ts'
 import { Vocabulary } from './vocabulary.ts'
 
@@ -33,6 +34,8 @@ export interface LoadedModel {
   vocabulary: Vocabulary
   vocabularySize: number
   template: ChatTemplate
+  /** How tokens are chosen when a request does not say. */
+  sampling: Omit<Sampling, 'seed'>
   /** Null for an embedding model. */
   decoder: Decoder | null
   embedder: Embedder
@@ -49,9 +52,6 @@ export interface Report {
 
 const batchSize = 512
 const maxWaiting = 64
-/** llama.h's pooling types that look at every token at once. */
-const poolMean = 1
-const poolFirst = 2
 
 /** @throws HolonError model_file_missing, model_file_invalid, model_too_big, model_load_failed */
 export async function loadModel(config: ServerConfig, report: Report): Promise<LoadedModel> {
@@ -82,13 +82,12 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
   const model = await readWeights(native, config, shape, gpu, contextTokens, errors, report)
   const vocabulary = new Vocabulary(model)
   const threads = gpu ? gpuThreads() : { decode: config.threads ?? 0, prefill: config.threads ?? 0 }
-  const pooling = ggufNumber(header, `${architecture}.pooling_type`)
   const embedder = new Embedder({
     native,
     model,
     contextTokens,
     threads,
-    wholeInput: pooling === poolMean || pooling === poolFirst,
+    wholeInput: poolsWholeInput(shape),
     failure: () => failure(errors),
   })
   const loaded = {
@@ -99,6 +98,7 @@ export async function loadModel(config: ServerConfig, report: Report): Promise<L
     vocabulary,
     vocabularySize: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? 0,
     template: readTemplate(shape, vocabulary, model),
+    sampling: readSampling(shape),
     embedder,
     contextTokens,
     parallel: config.parallel,
@@ -167,12 +167,14 @@ async function readWeights(
   } catch (cause) {
     errors.push(String(cause))
   }
-  if (!loaded) throw failure(errors)
+  if (!loaded) throw await failure(errors)
   return model
 }
 
 /** llama.cpp says why on its log, the last lines being the most general; the first error is the reason. */
-function failure(errors: readonly string[]): HolonError {
+async function failure(errors: readonly string[]): Promise<HolonError> {
+  // The log comes from another thread, a moment after the result.
+  await new Promise((resolve) => setTimeout(resolve, 20))
   const why = errors.find((line) => /error|unknown|missing|invalid|fail/i.test(line)) ?? errors[0]
   const clean = why?.replace(/^\w+: /, '').replace(/^error loading model: /, '')
   const memory = errors.some((line) => /alloc|out of memory|insufficient/i.test(line))
@@ -213,7 +215,7 @@ async function createContext(
   } catch (cause) {
     errors.push(String(cause))
   }
-  if (!made) throw failure(errors)
+  if (!made) throw await failure(errors)
   return context
 }
 
@@ -268,4 +270,18 @@ function readTemplate(shape: ModelShape, vocabulary: Vocabulary, model: NativeMo
     bos: vocabulary.bos >= 0 ? vocabulary.name(vocabulary.bos) : '',
     eos: eos >= 0 ? vocabulary.name(eos) : '',
   })
+}
+
+/** Makers of models may write the settings they found best into the file; llama-server follows them too. */
+function readSampling(shape: ModelShape): Omit<Sampling, 'seed'> {
+  const setting = (key: string, fallback: number): number =>
+    ggufNumber(shape.header, `general.sampling.${key}`) ?? fallback
+  return {
+    ...defaultSampling,
+    temperature: setting('temp', defaultSampling.temperature),
+    topK: setting('top_k', defaultSampling.topK),
+    topP: setting('top_p', defaultSampling.topP),
+    minP: setting('min_p', defaultSampling.minP),
+    repeatPenalty: setting('penalty_repeat', defaultSampling.repeatPenalty),
+  }
 }

@@ -16,6 +16,7 @@ import type { Delta, OutputParser } from './tools/output-parser.ts'
 interface ChatRequest {
   settings: Settings
   prompt: number[]
+  promptText: string
   logprobs: number | null
   constraints: Constraints
 }
@@ -53,7 +54,7 @@ export function renderChat(loaded: LoadedModel, body: Body): { text: string; con
 
 function readRequest(loaded: LoadedModel, body: Body): ChatRequest {
   refuseUnknown(body, chatParameters)
-  const settings = readSettings(body, loaded.vocabularySize)
+  const settings = readSettings(body, loaded)
   const wanted = booleanAt(body, 'logprobs') ?? false
   const top = integerIn(body, 'top_logprobs', 0, 20)
   if (top !== undefined && !wanted) {
@@ -63,6 +64,7 @@ function readRequest(loaded: LoadedModel, body: Body): ChatRequest {
   return {
     settings,
     prompt: loaded.vocabulary.tokenizePrompt(text),
+    promptText: text,
     logprobs: wanted ? (top ?? 0) : null,
     constraints,
   }
@@ -107,7 +109,7 @@ async function runChoice(
   sink: ChoiceSink,
 ): Promise<ChoiceEnd> {
   const { settings, constraints } = request
-  const parser: OutputParser = constraints.createParser()
+  const parser: OutputParser = constraints.createParser(request.promptText)
   let waiting: ChatTokenLogprob[] = []
   const deliver = (deltas: Delta[]): void => {
     for (const delta of deltas) {
@@ -209,6 +211,7 @@ async function whole(
 /** Puts the deltas of one choice back together. */
 class MessageCollector {
   private content = ''
+  private reasoning = ''
   private readonly calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] =
     []
   readonly logprobs: ChatTokenLogprob[] = []
@@ -216,6 +219,7 @@ class MessageCollector {
   add(delta: Delta, logprobs: ChatTokenLogprob[]): void {
     this.logprobs.push(...logprobs)
     if (delta.content) this.content += delta.content
+    if (delta.reasoning_content) this.reasoning += delta.reasoning_content
     for (const call of delta.tool_calls ?? []) {
       const known = this.calls[call.index]
       if (known) known.function.arguments += call.function.arguments ?? ''
@@ -231,7 +235,8 @@ class MessageCollector {
 
   message(): object {
     const content = this.content === '' && this.calls.length > 0 ? null : this.content
-    const message = { role: 'assistant', content, refusal: null }
+    const reasoning = this.reasoning === '' ? {} : { reasoning_content: this.reasoning }
+    const message = { role: 'assistant', content, ...reasoning, refusal: null }
     return this.calls.length > 0 ? { ...message, tool_calls: this.calls } : message
   }
 }

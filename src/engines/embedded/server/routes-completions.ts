@@ -36,7 +36,7 @@ export function completionRoute(loaded: LoadedModel): (exchange: Exchange) => Pr
 function readRequest(loaded: LoadedModel, body: Body): CompletionRequest {
   refuseUnknown(body, completionParameters)
   return {
-    settings: readSettings(body, loaded.vocabularySize),
+    settings: readSettings(body, loaded),
     prompts: readPrompts(loaded, body),
     logprobs: integerIn(body, 'logprobs', 0, 20) ?? null,
     grammar: stringAt(body, 'grammar') ?? null,

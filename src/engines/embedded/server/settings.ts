@@ -1,5 +1,5 @@
 import { type Body, badParameter, booleanAt, integerIn, isObject, numberIn, objectAt } from './fields.ts'
-import { defaultSampling, type Sampling } from './sampling.ts'
+import type { Sampling } from './sampling.ts'
 
 /** What chat and text completions have in common. */
 export interface Settings {
@@ -13,7 +13,12 @@ export interface Settings {
 
 const maxStops = 16
 
-export function readSettings(body: Body, vocabularySize: number): Settings {
+/** What is not given is as the model's file says, else as llama.cpp has it. */
+export function readSettings(
+  body: Body,
+  model: { vocabularySize: number; sampling: Omit<Sampling, 'seed'> },
+): Settings {
+  const defaults = model.sampling
   const temperature = numberIn(body, 'temperature', 0, 100)
   const streamOptions = objectAt(body, 'stream_options')
   const stream = booleanAt(body, 'stream') ?? false
@@ -22,15 +27,15 @@ export function readSettings(body: Body, vocabularySize: number): Settings {
   }
   return {
     sampling: {
-      temperature: temperature ?? defaultSampling.temperature,
-      topK: integerIn(body, 'top_k', 0, 1_000_000) ?? defaultSampling.topK,
-      topP: numberIn(body, 'top_p', 0, 1) ?? defaultSampling.topP,
-      minP: numberIn(body, 'min_p', 0, 1) ?? defaultSampling.minP,
+      temperature: temperature ?? defaults.temperature,
+      topK: integerIn(body, 'top_k', 0, 1_000_000) ?? defaults.topK,
+      topP: numberIn(body, 'top_p', 0, 1) ?? defaults.topP,
+      minP: numberIn(body, 'min_p', 0, 1) ?? defaults.minP,
       seed: readSeed(body),
       frequencyPenalty: numberIn(body, 'frequency_penalty', -2, 2) ?? 0,
       presencePenalty: numberIn(body, 'presence_penalty', -2, 2) ?? 0,
-      repeatPenalty: numberIn(body, 'repeat_penalty', 0.01, 100) ?? 1,
-      bias: readBias(body, vocabularySize),
+      repeatPenalty: numberIn(body, 'repeat_penalty', 0.01, 100) ?? defaults.repeatPenalty,
+      bias: readBias(body, model.vocabularySize),
     },
     maxTokens:
       integerIn(body, 'max_completion_tokens', 1, 2 ** 31) ??

@@ -7,6 +7,8 @@ export interface ToolCallDelta {
 }
 export interface Delta {
   content?: string
+  /** The model's thinking, which is no part of its answer. */
+  reasoning_content?: string
   tool_calls?: ToolCallDelta[]
 }
 

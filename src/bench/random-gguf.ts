@@ -1,10 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
+import { writeGguf } from '../formats/gguf/write-gguf.ts'
 
 /**
  * Writes small GGUF files with random weights, so that tests and benches drive the real engines without a download.
  * A model made this way speaks nonsense, at the true speed of its shape. Same seed, same file, byte for byte.
  */
-export interface TinyGguf {
+export interface RandomGguf {
   architecture?: string
   layers?: number
   embedding?: number
@@ -20,12 +21,15 @@ export interface TinyGguf {
   chatTemplate?: string | null
   /** Marker tokens to add (`<tool_call>` ...), as user-defined tokens. */
   markers?: string[]
-  /** Added to the end-of-turn token's row scale: above 1 makes it likelier to end. */
   name?: string
+  /** Further keys, written as float32. */
+  numbers?: Record<string, number>
+  /** Leave the weights out, for a file that only claims to be large. */
+  headerOnly?: boolean
 }
 
 /** A 0.5B model's shape (24 layers x 896, tied embeddings), for benches. */
-export const halfBillion: TinyGguf = {
+export const halfBillion: RandomGguf = {
   layers: 24,
   embedding: 896,
   heads: 14,
@@ -39,10 +43,10 @@ export const chatMl =
   "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
 const types = {
-  F32: { id: 0, block: 1, bytes: 4 },
-  F16: { id: 1, block: 1, bytes: 2 },
-  Q4_0: { id: 2, block: 32, bytes: 18 },
-  Q8_0: { id: 8, block: 32, bytes: 34 },
+  F32: { block: 1, bytes: 4 },
+  F16: { block: 1, bytes: 2 },
+  Q4_0: { block: 32, bytes: 18 },
+  Q8_0: { block: 32, bytes: 34 },
 } as const
 type TypeName = keyof typeof types
 
@@ -72,77 +76,13 @@ export function byteCharacters(): string[] {
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable.has(byte) ? byte : next++))
 }
 
-class GgufWriter {
-  private chunks: Buffer[] = []
-  size = 0
-
-  push(buffer: Buffer): void {
-    this.chunks.push(buffer)
-    this.size += buffer.length
-  }
-  u32(value: number): void {
-    const buffer = Buffer.alloc(4)
-    buffer.writeUInt32LE(value)
-    this.push(buffer)
-  }
-  u64(value: number): void {
-    const buffer = Buffer.alloc(8)
-    buffer.writeBigUInt64LE(BigInt(value))
-    this.push(buffer)
-  }
-  f32(value: number): void {
-    const buffer = Buffer.alloc(4)
-    buffer.writeFloatLE(value)
-    this.push(buffer)
-  }
-  string(value: string): void {
-    const bytes = Buffer.from(value)
-    this.u64(bytes.length)
-    this.push(bytes)
-  }
-  keyU32(key: string, value: number): void {
-    this.string(key)
-    this.u32(4)
-    this.u32(value)
-  }
-  keyF32(key: string, value: number): void {
-    this.string(key)
-    this.u32(6)
-    this.f32(value)
-  }
-  keyString(key: string, value: string): void {
-    this.string(key)
-    this.u32(8)
-    this.string(value)
-  }
-  keyStrings(key: string, values: string[]): void {
-    this.string(key)
-    this.u32(9)
-    this.u32(8)
-    this.u64(values.length)
-    for (const value of values) this.string(value)
-  }
-  keyInts(key: string, values: number[]): void {
-    this.string(key)
-    this.u32(9)
-    this.u32(5)
-    this.u64(values.length)
-    const buffer = Buffer.alloc(values.length * 4)
-    for (const [index, value] of values.entries()) buffer.writeInt32LE(value, index * 4)
-    this.push(buffer)
-  }
-  bytes(): Buffer {
-    return Buffer.concat(this.chunks)
-  }
-}
-
 interface Tensor {
   name: string
   shape: number[]
   type: TypeName
 }
 
-function tensorsOf(model: Required<Omit<TinyGguf, 'chatTemplate'>>): Tensor[] {
+function tensorsOf(model: Required<Omit<RandomGguf, 'chatTemplate'>>): Tensor[] {
   const { embedding, feedForward, heads, kvHeads, layers, type, vocab } = model
   const kv = (embedding / heads) * kvHeads
   const tensors: Tensor[] = [
@@ -218,7 +158,7 @@ function vocabulary(
 }
 
 /** Writes the file and returns its size in bytes. */
-export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
+export function writeRandomGguf(path: string, options: RandomGguf = {}): number {
   const model = {
     architecture: 'llama',
     layers: 2,
@@ -232,72 +172,51 @@ export function writeTinyGguf(path: string, options: TinyGguf = {}): number {
     seed: 1,
     markers: [],
     name: 'tiny',
+    headerOnly: false,
+    numbers: {},
     ...options,
   }
   const { tokens, merges, kinds } = vocabulary(model.vocab, model.markers)
   const endOfTurn = tokens.indexOf('<|im_end|>')
   const tensors = tensorsOf(model)
-  const keys = new GgufWriter()
   const arch = model.architecture
-  const entries: (() => void)[] = [
-    () => keys.keyString('general.architecture', arch),
-    () => keys.keyString('general.name', model.name),
-    () => keys.keyU32(`${arch}.context_length`, model.context),
-    () => keys.keyU32(`${arch}.embedding_length`, model.embedding),
-    () => keys.keyU32(`${arch}.block_count`, model.layers),
-    () => keys.keyU32(`${arch}.feed_forward_length`, model.feedForward),
-    () => keys.keyU32(`${arch}.attention.head_count`, model.heads),
-    () => keys.keyU32(`${arch}.attention.head_count_kv`, model.kvHeads),
-    () => keys.keyF32(`${arch}.attention.layer_norm_rms_epsilon`, 1e-5),
-    () => keys.keyString('tokenizer.ggml.model', 'gpt2'),
-    () => keys.keyString('tokenizer.ggml.pre', 'gpt-2'),
-    () => keys.keyStrings('tokenizer.ggml.tokens', tokens),
-    () => keys.keyInts('tokenizer.ggml.token_type', kinds),
-    () => keys.keyStrings('tokenizer.ggml.merges', merges),
-    () => keys.keyU32('tokenizer.ggml.bos_token_id', tokens.indexOf('<|endoftext|>')),
-    () => keys.keyU32('tokenizer.ggml.eos_token_id', endOfTurn),
-  ]
   const template = options.chatTemplate === undefined ? chatMl : options.chatTemplate
-  if (template !== null) entries.push(() => keys.keyString('tokenizer.chat_template', template))
-  for (const entry of entries) entry()
-
-  const sizeOf = (tensor: Tensor): number => {
-    const { block, bytes } = types[tensor.type]
-    return (tensor.shape.reduce((a, b) => a * b, 1) / block) * bytes
-  }
-  const align = (value: number): number => Math.ceil(value / 32) * 32
-  const infos = new GgufWriter()
-  let offset = 0
-  for (const tensor of tensors) {
-    infos.string(tensor.name)
-    infos.u32(tensor.shape.length)
-    for (const dimension of tensor.shape) infos.u64(dimension)
-    infos.u32(types[tensor.type].id)
-    infos.u64(offset)
-    offset += align(sizeOf(tensor))
-  }
-  const head = new GgufWriter()
-  head.push(Buffer.from('GGUF'))
-  head.u32(3)
-  head.u64(tensors.length)
-  head.u64(entries.length)
-  return writeParts(
-    path,
-    Buffer.concat([head.bytes(), keys.bytes(), infos.bytes()]),
+  const header = writeGguf({
+    headerOnly: true,
     tensors,
-    sizeOf,
-    model.seed,
-  )
+    metadata: {
+      'general.architecture': arch,
+      'general.name': model.name,
+      [`${arch}.context_length`]: model.context,
+      [`${arch}.embedding_length`]: model.embedding,
+      [`${arch}.block_count`]: model.layers,
+      [`${arch}.feed_forward_length`]: model.feedForward,
+      [`${arch}.attention.head_count`]: model.heads,
+      [`${arch}.attention.head_count_kv`]: model.kvHeads,
+      [`${arch}.attention.layer_norm_rms_epsilon`]: { type: 'float32', value: 1e-5 },
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.pre': 'gpt-2',
+      'tokenizer.ggml.tokens': { type: 'string', value: tokens },
+      'tokenizer.ggml.token_type': { type: 'int32', value: kinds },
+      'tokenizer.ggml.merges': { type: 'string', value: merges },
+      'tokenizer.ggml.bos_token_id': tokens.indexOf('<|endoftext|>'),
+      'tokenizer.ggml.eos_token_id': endOfTurn,
+      ...(template === null ? {} : { 'tokenizer.chat_template': template }),
+      ...Object.fromEntries(
+        Object.entries(model.numbers).map(([key, value]) => [key, { type: 'float32', value } as const]),
+      ),
+    },
+  })
+  return writeParts(path, header, tensors, model.headerOnly ? null : model.seed)
 }
 
-function writeParts(
-  path: string,
-  header: Buffer,
-  tensors: Tensor[],
-  sizeOf: (tensor: Tensor) => number,
-  seed: number,
-): number {
-  const random = randomSource(seed)
+const sizeOf = (tensor: Tensor): number => {
+  const { block, bytes } = types[tensor.type]
+  return (tensor.shape.reduce((a, b) => a * b, 1) / block) * bytes
+}
+
+function writeParts(path: string, header: Uint8Array, tensors: Tensor[], seed: number | null): number {
+  const random = randomSource(seed ?? 0)
   const pools = new Map<TypeName, Buffer>()
   const file = openSync(path, 'w')
   try {
@@ -307,6 +226,7 @@ function writeParts(
       if (missing > 0) size += writeSync(file, Buffer.alloc(missing))
     }
     pad()
+    if (seed === null) return size
     for (const tensor of tensors) {
       let left = sizeOf(tensor)
       if (tensor.shape.length === 1) {
