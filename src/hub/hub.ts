@@ -12,6 +12,7 @@ import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
+import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
@@ -78,6 +79,7 @@ class RunningHub implements Hub {
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
   private readonly gateway: Gateway
+  private readonly dialects: Dialects
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
@@ -109,6 +111,14 @@ class RunningHub implements Hub {
       log,
       gaps: (model) => this.metrics.gaps(model),
       onAnswer: (record) => this.keep(record),
+      onResponse: (route, status) => this.metrics.response(route, status),
+    })
+    this.dialects = new Dialects({
+      core: this.gateway.deps,
+      catalogue: this.catalogue,
+      clock,
+      log,
+      version: config.version,
       onResponse: (route, status) => this.metrics.response(route, status),
     })
     const { admission, bodies } = this.gateway
@@ -159,6 +169,7 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.dialects.close()
     this.catalogue.close()
     this.gate.close()
     await this.gateway.close()
@@ -202,6 +213,7 @@ class RunningHub implements Hub {
       apiKey: config.apiKey ?? null,
       knownHosts: new Set(),
       gateway: this.gateway,
+      dialects: this.dialects,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })

@@ -5,12 +5,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import {
-  checkRequest,
-  type Endpoint,
-  type OpenAiRequest,
-  requireHonoured,
-} from '../../protocol/openai/index.ts'
+import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
@@ -20,7 +15,7 @@ import { fromRefusal } from './engine-error.ts'
 import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
-import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
+import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
@@ -49,13 +44,22 @@ const paths: Record<Endpoint, string> = {
   embedding: '/v1/embeddings',
 }
 
-/** Answers the request, always: with the engine's answer or with the error envelope. Never rejects. */
-export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: Endpoint): Promise<void> {
+/** A checked request, and what to send to an engine that honours these parameters. */
+export interface Asked {
+  request: OpenAiRequest
+  bodyFor(honoured: ReadonlySet<string>): Buffer
+}
+
+/** Reads the body and uses it. Whatever is thrown is answered with the error envelope. Never rejects. */
+export async function withBody(
+  deps: AnswerDeps,
+  exchange: Exchange,
+  use: (body: Buffer) => Promise<void>,
+): Promise<void> {
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const bytes = withoutMark(body)
-    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
+    await use(body)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {
@@ -63,13 +67,13 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   }
 }
 
-async function route(
-  deps: AnswerDeps,
-  exchange: Exchange,
-  request: OpenAiRequest,
-  body: Buffer,
-): Promise<void> {
+/**
+ * Answers with the engine's answer or its error.
+ * @throws HolonError when it cannot even be sent to a node
+ */
+export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
+  const { request } = asked
   const wanted = deps.catalogue.wanted(request.model)
   const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
@@ -78,7 +82,7 @@ async function route(
   exchange.route = choice.route
   const ticket = admission.enter(laneKey(node.id, model.id))
   const run = new Run(deps, exchange, request, node, model.id, ticket)
-  await run.go(body)
+  await run.go(asked)
 }
 
 function headerSafe(text: string): boolean {
@@ -131,10 +135,10 @@ class Run {
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
 
-  async go(body: Buffer): Promise<void> {
+  async go(asked: Asked): Promise<void> {
     try {
       for (;;) {
-        const outcome = await this.attempt(body)
+        const outcome = await this.attempt(asked)
         if (outcome === 'elsewhere' || this.shouldTryAgain(outcome)) {
           this.retries++
           continue
@@ -153,7 +157,7 @@ class Run {
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
-  private async attempt(body: Buffer): Promise<Outcome | Stale | 'elsewhere'> {
+  private async attempt(asked: Asked): Promise<Outcome | Stale | 'elsewhere'> {
     let lease: EngineLease
     try {
       lease = await this.hold()
@@ -170,7 +174,7 @@ class Run {
       // Died while this request waited for its turn: nothing was sent, so this is no retry.
       if (watchDeath(lease).reason !== null) return { kind: 'stale' }
       this.wait.sent()
-      return await this.send(lease, body)
+      return await this.send(lease, asked.bodyFor(lease.parameters))
     } finally {
       lease.release(this.stats())
     }
@@ -250,8 +254,7 @@ class Run {
     if (outcome.kind === 'refused') {
       const { error, status, envelope } = fromRefusal(outcome.refusal)
       this.error = error
-      if (this.exchange.streaming) this.exchange.fail(error)
-      else this.exchange.sendJson(status, envelope, 'application/json', error.retryAfterS)
+      this.exchange.refuse(error, status, envelope)
     } else if (outcome.kind === 'broken') {
       this.error = outcome.error
       this.exchange.fail(outcome.error)

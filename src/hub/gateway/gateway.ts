@@ -4,14 +4,15 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { checkRequest } from '../../protocol/openai/index.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { describeModel, listModels } from '../catalogue/list-models.ts'
 import { Admission } from './admission.ts'
-import { type AnswerDeps, answer } from './answer.ts'
+import { type AnswerDeps, answer, withBody } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
-import { BodyReader, discard } from './read-body.ts'
+import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
 import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
@@ -51,7 +52,8 @@ export class Gateway {
   readonly admission: Admission
   readonly bodies: BodyReader
   private readonly options: GatewayOptions
-  private readonly deps: AnswerDeps
+  /** The core that every dialect answers with. */
+  readonly deps: AnswerDeps
   private readonly createdS: number
 
   constructor(options: GatewayOptions) {
@@ -93,10 +95,14 @@ export class Gateway {
       return
     }
     const { endpoint } = route
-    answer(this.deps, exchange, endpoint).then(
+    withBody(this.deps, exchange, (body) => {
+      const bytes = withoutMark(body)
+      const request = checkRequest(endpoint, parseJson(bytes))
+      return answer(this.deps, exchange, { request, bodyFor: () => bytes })
+    }).then(
       () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
       (error: unknown) => {
-        // `answer` never rejects; were it to, the client must still not hang.
+        // `withBody` never rejects; were it to, the client must still not hang.
         this.options.log.error({ requestId: exchange.id, error }, 'a request failed in a way nobody foresaw')
         exchange.fail(asHolonError(error))
       },
