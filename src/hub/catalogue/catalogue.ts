@@ -6,11 +6,11 @@
 import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { betterQuant, parseModelName } from '../../planner/names/index.ts'
+import { parseModelName } from '../../planner/names/index.ts'
 import type { NodeHandle, NodeState } from '../../protocol/node.ts'
 import type { Wanted } from '../scheduler/choose-node.ts'
 import { findWanted } from './find-wanted.ts'
-import { identityOf, indexModels, type Variant } from './index-models.ts'
+import { indexModels, type Variant } from './index-models.ts'
 
 export type CatalogueMode = 'open' | 'curated'
 
@@ -110,11 +110,7 @@ export class Catalogue {
    */
   wanted(asked: string, all = false): Wanted {
     if (this.unreadable !== null && !all) throw this.unreadable
-    const found = findWanted(asked, this.states(), (variant) => all || this.isOffered(variant))
-    return {
-      among: (models) => found.among(models).map(({ model }) => model),
-      better: (a, b) => betterQuant(identityOf(a).quant, identityOf(b).quant),
-    }
+    return findWanted(asked, this.states(), (variant) => all || this.isOffered(variant))
   }
 
   states(): NodeState[] {

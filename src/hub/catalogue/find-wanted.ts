@@ -3,8 +3,9 @@
  *
  * 1. an exact id, unless it is also the canonical name of that very model: then all its variants are meant;
  * 2. an id that differs in case only, where a node has one such;
- * 3. a file name, or the repository it came from;
- * 4. the canonical name of what the text means as a name ("llama3.1:8b"), with the quant when it states one.
+ * 3. a canonical name;
+ * 4. a file name, or the repository it came from;
+ * 5. what the text means as a name ("llama3.1:8b"), with the quant when it states one.
  *
  * A condition (`@>=q4`, `@q4_k_m`, `@exact:ID`) then leaves some of them. Which of these answers is the scheduler's
  * choice: ready first, then the highest quality that fits, then the least busy.
@@ -38,7 +39,12 @@ export function findWanted(
   const indexes = states.filter((state) => state.state !== 'gone').map((state) => indexModels(state.models))
   const usable = (variant: Variant) => variant.model.problem === null && allowed(variant)
   const anywhere = (pick: Pick) => indexes.some((index) => pick(index).some(usable))
-  const found = (pick: Pick): Found => ({ among: (models) => pick(indexModels(models)).filter(usable) })
+  const found = (pick: Pick): Found => ({
+    among: (models) => {
+      const variants = pick(indexModels(models))
+      return variants.every(usable) ? variants : variants.filter(usable)
+    },
+  })
 
   const whole = byName(asked).find(anywhere)
   if (whole) return found(whole)
@@ -74,21 +80,25 @@ function byName(name: string): Pick[] {
 function byMeaning(ask: Ask): Pick[] {
   return ask.meanings
     .filter((meaning) => !meaning.empty)
-    .map((meaning) => (index) => {
-      const variants = index.byCanonical.get(meaning.canonical) ?? none
-      return meaning.quant === null
-        ? variants
-        : variants.filter(({ identity }) => sameQuant(identity.quant, meaning.quant))
+    .map(({ canonical, quant }) => {
+      const all: Pick = (index) => index.byCanonical.get(canonical) ?? none
+      if (quant === null) return all
+      const same = hasQuant(quant)
+      return (index) => all(index).filter(same)
     })
 }
 
-const sameQuant = (a: QuantName | null, b: QuantName | null): boolean =>
-  a !== null && b !== null && a.label.replace('MLX-', '') === b.label.replace('MLX-', '')
+/** "4bit" of one who does not say MLX is MLX's as well. */
+function hasQuant(wanted: QuantName): (variant: Variant) => boolean {
+  const plain = wanted.label.replace('MLX-', '')
+  const mlx = `MLX-${plain}`
+  return ({ identity: { quant } }) => quant !== null && (quant.label === plain || quant.label === mlx)
+}
 
 function conditionOf(ask: Ask): (variant: Variant) => boolean {
   const { floor, quant, weightsId } = ask
   if (weightsId !== null) return ({ model }) => model.weightsId?.toLowerCase() === weightsId
-  if (quant !== null) return ({ identity }) => sameQuant(identity.quant, quant)
+  if (quant !== null) return hasQuant(quant)
   if (floor !== null) return ({ identity }) => meetsFloor(identity.quant, floor) || isNative(identity)
   return () => true
 }

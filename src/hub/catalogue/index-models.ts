@@ -9,6 +9,8 @@ import type { NodeModel } from '../../protocol/model.ts'
 export interface Variant {
   model: NodeModel
   identity: ModelIdentity
+  /** Orders variants: the higher the better, below zero when the quant is not known. */
+  quality: number
 }
 
 export interface ModelIndex {
@@ -26,7 +28,7 @@ const identities = new Map<string, ModelIdentity>()
 const maxIdentities = 20_000
 const maxText = 1_000
 
-export function identityOf(model: NodeModel): ModelIdentity {
+function identityOf(model: NodeModel): ModelIdentity {
   const { id, path, source, quant, paramsTotal, architecture, weightsId } = model
   const { naming } = model
   const said = [
@@ -48,7 +50,7 @@ const indexes = new WeakMap<readonly NodeModel[], ModelIndex>()
 export function indexModels(models: readonly NodeModel[]): ModelIndex {
   const known = indexes.get(models)
   if (known && isCurrent(known, models)) return known
-  const all = models.map((model) => ({ model, identity: identityOf(model) }))
+  const all = models.map(toVariant)
   const index: ModelIndex = {
     all,
     byId: group(all, ({ model }) => [model.id]),
@@ -58,6 +60,12 @@ export function indexModels(models: readonly NodeModel[]): ModelIndex {
   }
   indexes.set(models, index)
   return index
+}
+
+function toVariant(model: NodeModel): Variant {
+  const identity = identityOf(model)
+  const { quant } = identity
+  return { model, identity, quality: quant === null ? -1 : quant.bits * 100 + quant.bpw }
 }
 
 /** A node in this process may change its list in place. */

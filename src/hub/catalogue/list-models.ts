@@ -135,7 +135,9 @@ function toRow(id: string, model: CatalogueModel, created: number): ModelRow {
  */
 export function describeModel(catalogue: Catalogue, created: number, asked: string): ModelRow {
   const wanted = catalogue.wanted(asked)
-  const ids = new Set(catalogue.states().flatMap(({ models }) => wanted.among(models).map(({ id }) => id)))
+  const ids = new Set(
+    catalogue.states().flatMap(({ models }) => wanted.among(models).map(({ model }) => model.id)),
+  )
   for (const model of offered(catalogue)) {
     const variants = model.variants.filter((variant) => ids.has(variant.id))
     if (variants.length > 0)

@@ -12,11 +12,15 @@ export interface Candidate {
   state(): NodeState
 }
 
-/** Which of a node's models will do, and which of two is of the higher quality. */
+/** A model that will do. Of two, the one of higher quality is the better answer. */
+export interface Suitable {
+  readonly model: NodeModel
+  readonly quality: number
+}
+
+/** Which of a node's models will do for what was asked. */
 export interface Wanted {
-  among(models: readonly NodeModel[]): readonly NodeModel[]
-  /** Below zero when `a` is the better one. */
-  better(a: NodeModel, b: NodeModel): number
+  among(models: readonly NodeModel[]): readonly Suitable[]
 }
 
 export interface Choice<Node extends Candidate> {
@@ -53,39 +57,42 @@ export function chooseNode<Node extends Candidate>(
   wanted: Wanted = exactly(asked),
   passed: ReadonlySet<string> = nobody,
 ): Choice<Node> {
-  let best: Option<Node> | null = null
-  const holders = new Set<string>()
+  const best = {
+    node: null as Node | null,
+    model: null as NodeModel | null,
+    rank: noRank,
+    quality: 0,
+    busy: 0,
+  }
+  let holders = 0
   for (const node of nodes) {
     const state = node.state()
     if (state.state === 'gone' || passed.has(node.id)) continue
-    for (const model of wanted.among(state.models)) {
+    let holds = false
+    for (const { model, quality } of wanted.among(state.models)) {
       if (model.problem !== null) continue
-      holders.add(node.id)
-      const fits = model.state === 'ready' || model.sizeBytes <= state.memory.budgetBytes
+      holds = true
       // A node that is not trusted now is asked when there is no other.
-      const rank = stateRank[model.state] + (state.state === 'ready' ? 0 : lastResort)
-      const option = { node, model, rank, fits, busy: busy(node.id, model.id) }
-      if (best === null || compare(option, best, wanted) < 0) best = option
+      const rank = rankOf(model, state.memory.budgetBytes) + (state.state === 'ready' ? 0 : lastResort)
+      if (rank > best.rank || (rank === best.rank && quality < best.quality)) continue
+      const load = busy(node.id, model.id)
+      if (rank === best.rank && quality === best.quality && load >= best.busy) continue
+      Object.assign(best, { node, model, rank, quality, busy: load })
     }
+    if (holds) holders++
   }
-  if (best === null) throw notFound(asked, nodes)
   const { node, model } = best
+  if (node === null || model === null) throw notFound(asked, nodes)
   const served = model.id.toLowerCase() === asked.toLowerCase() ? '' : `; serves ${ascii(model.id)}`
-  return { node, model, route: reason(model.state, holders.size, best.busy) + served }
+  return { node, model, route: reason(model.state, holders, best.busy) + served }
 }
 
-interface Option<Node extends Candidate> {
-  node: Node
-  model: NodeModel
-  rank: number
-  fits: boolean
-  busy: number
-}
+const noRank = 99
 
-function compare(a: Option<Candidate>, b: Option<Candidate>, wanted: Wanted): number {
-  return (
-    a.rank - b.rank || Number(b.fits) - Number(a.fits) || wanted.better(a.model, b.model) || a.busy - b.busy
-  )
+/** What is not in memory yet must fit into it; what does not comes last among its like. */
+function rankOf(model: NodeModel, budgetBytes: number): number {
+  const fits = model.state === 'ready' || model.sizeBytes <= budgetBytes
+  return stateRank[model.state] * 2 + (fits ? 0 : 1)
 }
 
 const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120)
@@ -99,9 +106,8 @@ function exactly(asked: string): Wanted {
   return {
     among: (models) => {
       const model = findModel(models, asked)
-      return model === null ? [] : [model]
+      return model === null ? [] : [{ model, quality: 0 }]
     },
-    better: () => 0,
   }
 }
 
