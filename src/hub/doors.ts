@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import type { EventFeed } from './api/events.ts'
+import { joiningPaths } from './auth/joining-routes.ts'
 import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
@@ -147,6 +148,7 @@ function isAnonymous(path: string): boolean {
   return (
     path === '/health' ||
     path === '/readyz' ||
+    joiningPaths.has(path) ||
     !(path.startsWith('/fleet/') || path === '/metrics' || isOpenAiPath(path))
   )
 }

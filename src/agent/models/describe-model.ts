@@ -3,14 +3,15 @@ import { asHolonError } from '../../core/errors.ts'
 import { quantOfHeader } from '../../formats/gguf/file-type.ts'
 import {
   type GgufHeader,
+  type GgufTensor,
   ggufArray,
   ggufBoolean,
   ggufNumber,
-  ggufPerLayer,
   ggufString,
 } from '../../formats/gguf/gguf-header.ts'
 import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
 import { weightsId } from '../../formats/gguf/weights-id.ts'
+import { cacheBytesOf } from '../../formats/model-spec/cache-bytes.ts'
 import type { ModelNaming } from '../../protocol/model.ts'
 import type { ModelShape } from '../memory-need.ts'
 
@@ -109,23 +110,12 @@ function isEmbedding(header: GgufHeader, architecture: string): boolean {
   )
 }
 
-function shapeOf(
-  header: GgufHeader,
-  architecture: string,
-  tensors: readonly { bytes: number }[],
-): ModelShape {
+function shapeOf(header: GgufHeader, architecture: string, tensors: readonly GgufTensor[]): ModelShape {
   const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
-  const layers = number('block_count') ?? 0
-  const embedding = number('embedding_length') ?? 0
-  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
-  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads ?? []
-  const headDim = heads?.[0] ? embedding / heads[0] : 0
   return {
     weightBytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
-    kvHeadsPerLayer: kvHeads,
-    keyLength: number('attention.key_length') ?? headDim,
-    valueLength: number('attention.value_length') ?? headDim,
-    embeddingLength: embedding,
+    cacheBytes: cacheBytesOf(header, tensors),
+    embeddingLength: number('embedding_length') ?? 0,
     vocabulary: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? number('vocab_size') ?? 0,
   }
 }

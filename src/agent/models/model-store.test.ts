@@ -83,11 +83,10 @@ it('describes a model from its header', async () => {
     demo: false,
     problem: null,
   })
-  expect((await store.find('m-q4_k_m')).shape).toMatchObject({
-    kvHeadsPerLayer: [2, 2],
-    keyLength: 16,
-    weightBytes: 1280,
-  })
+  const { shape } = await store.find('m-q4_k_m')
+  expect(shape).toMatchObject({ weightBytes: 1280 })
+  // Two layers, two KV heads of 16, keys and values of 16 bits.
+  expect(shape?.cacheBytes(100, 2)).toBe(2 * 100 * 2 * 2 * 32 * 2)
 })
 
 it('lists the shipped demonstration model last, and the models of the folders it was given', async () => {

@@ -38,6 +38,11 @@ export interface FleetDeps {
   log: Log
 }
 
+export interface Caller {
+  /** From where, for the books. */
+  address: string
+}
+
 export interface Operation {
   method: 'get' | 'post'
   path: string
@@ -45,7 +50,7 @@ export interface Operation {
   request: z.ZodType | null
   response: z.ZodType
   /** @param body checked against `request` already */
-  run(body: unknown): Promise<unknown>
+  run(body: unknown, caller: Caller): Promise<unknown>
 }
 
 export function fleetOperations(deps: FleetDeps): Operation[] {

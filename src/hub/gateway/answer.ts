@@ -107,9 +107,11 @@ class Run {
   private readonly deps: AnswerDeps
   private readonly exchange: Exchange
   private readonly request: OpenAiRequest
-  private readonly node: NodeHandle
-  private readonly model: string
-  private readonly ticket: Ticket
+  private node: NodeHandle
+  private model: string
+  private ticket: Ticket
+  /** Nodes that failed this request. */
+  private readonly failed = new Set<string>()
   private readonly wait: Wait
   private engine = ''
   private retries = 0
@@ -137,7 +139,7 @@ class Run {
     try {
       for (;;) {
         const outcome = await this.attempt(asked)
-        if (this.shouldTryAgain(outcome)) {
+        if (outcome === 'elsewhere' || this.shouldTryAgain(outcome)) {
           this.retries++
           continue
         }
@@ -155,8 +157,14 @@ class Run {
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
-  private async attempt(asked: Asked): Promise<Outcome | Stale> {
-    const lease = await this.hold()
+  private async attempt(asked: Asked): Promise<Outcome | Stale | 'elsewhere'> {
+    let lease: EngineLease
+    try {
+      lease = await this.hold()
+    } catch (thrown) {
+      if (failsElsewhereToo(asHolonError(thrown)) || !this.moveOn()) throw thrown
+      return 'elsewhere'
+    }
     try {
       this.engine = lease.engine
       requireHonoured(this.request, lease.parameters, lease.engine)
@@ -180,7 +188,31 @@ class Run {
         source: 'engine',
       })
     }
-    return outcome.kind === 'broken' && !outcome.sent && this.retries === 0 && isWorthRetrying(outcome.error)
+    if (outcome.kind !== 'broken' || outcome.sent || !isWorthRetrying(outcome.error)) return false
+    return this.moveOn() || this.retries === 0
+  }
+
+  /** Gives the request to another node that has the model; false when there is none. */
+  private moveOn(): boolean {
+    const { admission, nodes, catalogue } = this.deps
+    if (this.exchange.gone) return false
+    this.failed.add(this.node.id)
+    try {
+      const busy = (node: string, model: string) => admission.busy(node, model)
+      const wanted = catalogue.wanted(this.request.model)
+      const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
+      const ticket = admission.enter(laneKey(node.id, model.id))
+      this.ticket.leave()
+      this.wait.moveTo(ticket)
+      this.node = node
+      this.model = model.id
+      this.ticket = ticket
+      this.exchange.node = headerSafe(node.name) ? node.name : node.id
+      this.exchange.route = `${route}; after ${this.failed.size} failed`
+      return true
+    } catch {
+      return false
+    }
   }
 
   private hold(): Promise<EngineLease> {
@@ -278,6 +310,11 @@ class Run {
       retries: this.retries,
     }
   }
+}
+
+/** Not the node's fault, or not worth the time of another: the client left, lost patience, or asked what none can do. */
+function failsElsewhereToo(error: HolonError): boolean {
+  return ['bad_http', 'model_loading', 'invalid_parameter', 'unsupported_parameter'].includes(error.code)
 }
 
 /** A broken connection may be a crash that the restarted engine gets over; a timeout would only be waited for twice. */

@@ -36,10 +36,14 @@ const stateReason: Record<NodeModel['state'], string> = {
   failed: 'tries again after a failed load',
 }
 
+const lastResort = 10
+const nobody: ReadonlySet<string> = new Set()
+
 /**
  * Ready first, then what fits the node's memory, then the highest quality, then the least busy.
  * @param busy requests of this hub at a node for a model, in flight and waiting
  * @param wanted by default the one model whose id was asked for
+ * @param passed ids of nodes that failed this request already
  * @throws HolonError model_not_found, model_file_invalid, engine_unavailable
  */
 export function chooseNode<Node extends Candidate>(
@@ -47,17 +51,20 @@ export function chooseNode<Node extends Candidate>(
   nodes: readonly Node[],
   busy: (nodeId: string, model: string) => number,
   wanted: Wanted = exactly(asked),
+  passed: ReadonlySet<string> = nobody,
 ): Choice<Node> {
   let best: Option<Node> | null = null
   const holders = new Set<string>()
   for (const node of nodes) {
     const state = node.state()
-    if (state.state === 'gone') continue
+    if (state.state === 'gone' || passed.has(node.id)) continue
     for (const model of wanted.among(state.models)) {
       if (model.problem !== null) continue
       holders.add(node.id)
       const fits = model.state === 'ready' || model.sizeBytes <= state.memory.budgetBytes
-      const option = { node, model, fits, busy: busy(node.id, model.id) }
+      // A node that is not trusted now is asked when there is no other.
+      const rank = stateRank[model.state] + (state.state === 'ready' ? 0 : lastResort)
+      const option = { node, model, rank, fits, busy: busy(node.id, model.id) }
       if (best === null || compare(option, best, wanted) < 0) best = option
     }
   }
@@ -70,16 +77,14 @@ export function chooseNode<Node extends Candidate>(
 interface Option<Node extends Candidate> {
   node: Node
   model: NodeModel
+  rank: number
   fits: boolean
   busy: number
 }
 
 function compare(a: Option<Candidate>, b: Option<Candidate>, wanted: Wanted): number {
   return (
-    stateRank[a.model.state] - stateRank[b.model.state] ||
-    Number(b.fits) - Number(a.fits) ||
-    wanted.better(a.model, b.model) ||
-    a.busy - b.busy
+    a.rank - b.rank || Number(b.fits) - Number(a.fits) || wanted.better(a.model, b.model) || a.busy - b.busy
   )
 }
 

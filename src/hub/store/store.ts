@@ -112,12 +112,19 @@ export class Store {
       await this.load()
       return await query(await this.open())
     } catch (error) {
-      if (error instanceof HolonError) throw error
-      const why = error instanceof Error ? error.message : String(error)
-      throw new HolonError('store_unavailable', `The store cannot be read: ${why}.`, {
-        cause: error,
-        retryAfterS: 5,
-      })
+      throw unavailable(error)
+    }
+  }
+
+  /**
+   * Work on the database for those who cannot wait for the journal, such as admissions.
+   * @throws HolonError store_unavailable
+   */
+  async use<T>(work: (database: Database['kysely']) => Promise<T>): Promise<T> {
+    try {
+      return await work((await this.open()).kysely)
+    } catch (error) {
+      throw unavailable(error)
     }
   }
 
@@ -226,6 +233,15 @@ export class Store {
       if (idle) this.letGo = idle.then((open) => open.close()).catch(() => undefined)
     })
   }
+}
+
+function unavailable(error: unknown): HolonError {
+  if (error instanceof HolonError) return error
+  const why = error instanceof Error ? error.message : String(error)
+  return new HolonError('store_unavailable', `The store cannot be used: ${why}.`, {
+    cause: error,
+    retryAfterS: 5,
+  })
 }
 
 /** PostgreSQL's classes 22 (data exception) and 23 (integrity constraint). */
