@@ -1,4 +1,5 @@
 /** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
+import type { Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import { laneKey } from '../gateway/admission.ts'
@@ -44,17 +45,12 @@ export async function withEngine<T>(
     try {
       return await use(async (path, body) => {
         const headers = { 'content-type': 'application/json', ...lease.headers, 'x-request-id': exchange.id }
+        const call = { path, method: 'POST' as const, headers, body: JSON.stringify(body) }
         const timeout = AbortSignal.timeout(patienceMs)
+        const signal = AbortSignal.any([exchange.signal, timeout])
         try {
-          const response = await core.upstreams.ask(lease, {
-            path,
-            method: 'POST',
-            headers,
-            body: JSON.stringify(body),
-            signal: AbortSignal.any([exchange.signal, timeout]),
-          })
-          const bytes = await collect(response.body)
-          return readAnswer(path, response.statusCode, bytes, lease.engine)
+          const { status, bytes } = await collect(core.upstreams.poolFor(lease), call, signal)
+          return readAnswer(path, status, bytes, lease.engine)
         } catch (thrown) {
           if (thrown instanceof HolonError) throw thrown
           if (timeout.aborted) throw notBegun()
@@ -70,19 +66,40 @@ export async function withEngine<T>(
   }
 }
 
-async function collect(body: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > maxAnswerBytes) {
-      throw new HolonError('engine_failed', 'The engine answered more than can be read.', {
-        source: 'engine',
-      })
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length)
+/** The whole response, over whatever way leads to the engine. */
+function collect(
+  way: Pick<Dispatcher, 'dispatch'>,
+  call: Dispatcher.DispatchOptions,
+  signal: AbortSignal,
+): Promise<{ status: number; bytes: Buffer }> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    let status = 0
+    way.dispatch(call, {
+      onRequestStart: (controller) => {
+        const stop = () => controller.abort(new Error('no longer wanted'))
+        if (signal.aborted) stop()
+        else signal.addEventListener('abort', stop, { once: true })
+      },
+      onResponseStart: (_, code) => {
+        status = code
+      },
+      onResponseData: (controller, chunk) => {
+        length += chunk.length
+        if (length <= maxAnswerBytes) chunks.push(chunk)
+        else {
+          const error = new HolonError('engine_failed', 'The engine answered more than can be read.', {
+            source: 'engine',
+          })
+          reject(error)
+          controller.abort(error)
+        }
+      },
+      onResponseEnd: () => resolve({ status, bytes: Buffer.concat(chunks, length) }),
+      onResponseError: (_, error) => reject(error),
+    })
+  })
 }
 
 function readAnswer(path: string, status: number, body: Buffer, engine: string): unknown {

@@ -50,9 +50,7 @@ export function psRow(
   }
 }
 
-export type Shown = ReturnType<typeof describeShown>
-
-export function describeShown(model: NodeModel, modifiedAt: string) {
+export function describeShown(model: NodeModel, modifiedAt: string): object {
   const architecture = model.architecture ?? 'unknown'
   const info: Record<string, unknown> = { 'general.architecture': architecture }
   if (model.paramsTotal !== null) info['general.parameter_count'] = model.paramsTotal

@@ -1,3 +1,2 @@
-export type { OutputItem } from './answer.ts'
-export { type Memory, type ResponsesRequest, readRequest } from './request.ts'
+export { type ResponsesRequest, readRequest } from './request.ts'
 export { ResponsesTeller } from './stream.ts'
