@@ -15,7 +15,7 @@ const wish = {
   home: '/home/ada/.holon',
   env: {
     HOLON_ENGINE: 'embedded',
-    HOLON_MODELS: '/data/100% mine/$models "here"',
+    HOLON_MODELS_DIR: '/data/100% mine/$models "here"',
     HOLON_API_KEY: 'secret',
     HF_TOKEN: 'secret',
     DATABASE_URL: 'postgres://secret',
@@ -49,7 +49,7 @@ test('the launchd file is a daemon’s, with what the service needs and no secre
         <string>/home/ada/.holon</string>
         <key>HOLON_ENGINE</key>
         <string>embedded</string>
-        <key>HOLON_MODELS</key>
+        <key>HOLON_MODELS_DIR</key>
         <string>/data/100% mine/$models &quot;here&quot;</string>
       </dict>
       <key>RunAtLoad</key>
@@ -97,7 +97,7 @@ test('the systemd unit runs as its user, and tries again unless it was used wron
     ExecStart="/usr/local/bin/node" "/opt/holon & co/dist/cli/main.js" "join"
     Environment="HOLON_HOME=/home/ada/.holon"
     Environment="HOLON_ENGINE=embedded"
-    Environment="HOLON_MODELS=/data/100%% mine/$models \\"here\\""
+    Environment="HOLON_MODELS_DIR=/data/100%% mine/$models \\"here\\""
     Restart=on-failure
     RestartSec=30
     # Used wrongly: trying again would change nothing.
