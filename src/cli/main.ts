@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
 import { registerJoin } from './commands/join.ts'
@@ -8,6 +9,7 @@ import { registerLogin } from './commands/login.ts'
 import { registerLogout } from './commands/logout.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
+import { registerPlan } from './commands/plan.ts'
 import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
@@ -47,6 +49,8 @@ for (const register of [
   registerPs,
   registerNodes,
   registerService,
+  registerPlan,
+  registerCompare,
   registerEngines,
   registerProfile,
   registerDoctor,

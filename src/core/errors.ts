@@ -63,6 +63,7 @@ export const catalogue = {
   },
   not_found: { status: 404, type: 'not_found_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
+  not_supported: { status: 501, type: 'invalid_request_error' },
   model_not_found: {
     status: 404,
     type: 'invalid_request_error',

@@ -10,6 +10,9 @@ import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import { catalogueOperations } from './catalogue/operations.ts'
+import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
@@ -74,7 +77,9 @@ class RunningHub implements Hub {
   private readonly fleet: Fleet
   private readonly gate: Gate
   private readonly events: EventFeed
+  private readonly catalogue: Catalogue
   private readonly gateway: Gateway
+  private readonly dialects: Dialects
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
@@ -91,13 +96,29 @@ class RunningHub implements Hub {
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
     this.gate = new Gate({ store: this.store, fleet: this.fleet, version: config.version, clock, log })
     this.events = new EventFeed(this.fleet, clock)
+    this.catalogue = new Catalogue({
+      nodes,
+      book: this.store.catalogue,
+      clock,
+      log,
+      onChange: (type, data) => this.store.event(type, data),
+    })
     this.gateway = new Gateway({
       nodes,
+      catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
       log,
       gaps: (model) => this.metrics.gaps(model),
       onAnswer: (record) => this.keep(record),
+      onResponse: (route, status) => this.metrics.response(route, status),
+    })
+    this.dialects = new Dialects({
+      core: this.gateway.deps,
+      catalogue: this.catalogue,
+      clock,
+      log,
+      version: config.version,
       onResponse: (route, status) => this.metrics.response(route, status),
     })
     const { admission, bodies } = this.gateway
@@ -113,6 +134,7 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
+      await this.catalogue.load()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
@@ -147,6 +169,8 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.dialects.close()
+    this.catalogue.close()
     this.gate.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
@@ -173,9 +197,10 @@ class RunningHub implements Hub {
       usage: () => this.store.usage(),
       history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
+      wanted: (asked) => this.catalogue.wanted(asked, true),
     })
     const app = createApp({
-      operations: [...management, ...this.gate.operations()],
+      operations: [...management, ...catalogueOperations(this.catalogue), ...this.gate.operations()],
       joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
       nodes,
       log,
@@ -188,6 +213,7 @@ class RunningHub implements Hub {
       apiKey: config.apiKey ?? null,
       knownHosts: new Set(),
       gateway: this.gateway,
+      dialects: this.dialects,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })

@@ -10,6 +10,8 @@ import type { Range } from './speed/predict.ts'
 export interface BestModel {
   modelId: string
   hfRepo: string
+  /** A repository with GGUF files of it, for `holon pull`; null when none is in the facts. */
+  ggufRepo: string | null
   quant: string
   weightsBytes: number
   memoryBytes: number
@@ -37,6 +39,8 @@ const current = [
   'mistral-small-3.2-24b',
   'gemma-4-26b-a4b',
   'gpt-oss-20b',
+  'qwen3-32b',
+  'qwen3-30b-a3b',
   'qwen3-14b',
   'gemma-4-12b',
   'qwen3.5-9b',
@@ -59,21 +63,25 @@ export interface BestModelOptions {
   contextTokens?: number
   /** Decode speed below which an answer is no pleasure to read, tokens per second. */
   leastTokS?: number
+  /** Seconds to the first token of an answer to 512 tokens above which nobody waits gladly. */
+  mostTtftS?: number
+  /** Only models that `holon pull` can get as GGUF. */
+  asGguf?: boolean
   /** How many to return; they differ in model, not in quant. */
   count?: number
 }
 
 /**
  * Ranked recommendations for one machine, ablest first; empty when not even the smallest fits.
- * Slower than `leastTokS` is taken only when nothing reaches it.
+ * Slower than `leastTokS` and `mostTtftS` ask for is taken only when nothing reaches them.
  */
 export function bestModelsFor(machine: Machine, options: BestModelOptions = {}): BestModel[] {
-  const { contextTokens = 8192, leastTokS = 10, count = 3 } = options
+  const { contextTokens = 8192, leastTokS = 10, mostTtftS = 20, count = 3, asGguf = false } = options
   const found: BestModel[] = []
   let fallback: BestModel | null = null
   for (const id of current) {
     const fact = modelById(id)
-    if (!fact) continue
+    if (!fact || (asGguf && !fact.gguf_repo)) continue
     const model = modelFromFact(fact)
     const names = model.nativeExpertBpw !== null ? ['MXFP4'] : quantsToTry
     for (const quant of names) {
@@ -88,6 +96,7 @@ export function bestModelsFor(machine: Machine, options: BestModelOptions = {}):
       const candidate: BestModel = {
         modelId: id,
         hfRepo: fact.hf_repo,
+        ggufRepo: fact.gguf_repo ?? null,
         quant,
         weightsBytes: Math.round(request.weights.total),
         memoryBytes: placement.memory[0]!.totalBytes,
@@ -97,7 +106,7 @@ export function bestModelsFor(machine: Machine, options: BestModelOptions = {}):
       }
       if (fallback === null || candidate.decodeTokS.expected > fallback.decodeTokS.expected)
         fallback = candidate
-      if (candidate.decodeTokS.expected < leastTokS) continue
+      if (candidate.decodeTokS.expected < leastTokS || candidate.ttftS.expected > mostTtftS) continue
       found.push(candidate)
       break
     }

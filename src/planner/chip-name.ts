@@ -83,6 +83,8 @@ function countOf(text: string): number {
 function appleChip(text: string, cores: number | null, memoryGb: number | null): Hardware | null {
   const found = /\bM([1-9])\b[ -]?(pro|max|ultra)?/i.exec(text)
   if (!found) return null
+  // An id that goes on with an unknown word is a misspelling, not the base chip.
+  if (found[2] === undefined && /^\S*\bM[1-9]-(?!\d)\S/i.test(text)) return null
   const tier = (found[2] ?? 'base').toLowerCase()
   const candidates = chips.filter((chip) => chip.family === `apple-m${found[1]}` && chip.tier === tier)
   const last = candidates.at(-1)
@@ -138,7 +140,15 @@ export function parseHardware(
 
 function matchShortForm(text: string): ChipFact | undefined {
   const plain = compact(text.replace(/\d+ ?gb/gi, ''))
-  return shortForms.find(([form]) => form.length >= 3 && plain.includes(form))?.[1]
+  return shortForms.find(([form]) => {
+    const at = form.length >= 3 ? plain.indexOf(form) : -1
+    // "4090" is not in "40900" nor in "14090".
+    return (
+      at >= 0 &&
+      !/\d/.test(plain[at + form.length] ?? '') &&
+      !(/^\d/.test(form) && /\d/.test(plain[at - 1] ?? ''))
+    )
+  })?.[1]
 }
 
 /** "RTX 3090, 48 GB" is two of them. */

@@ -1,11 +1,11 @@
 import { HolonError } from '../core/errors.ts'
 import { chips } from '../facts/index.ts'
 import { kvBytesAllotted } from './kv-cache.ts'
+import { copiesPerModel } from './largest-model.ts'
 import { type Machine, parseMachines } from './machines.ts'
-import { memoryUse } from './memory.ts'
-import { engineFor, type Placement, soloPlacement } from './placements.ts'
+import { type Placement, soloPlacement } from './placements.ts'
 import { plan, recommend } from './plan.ts'
-import { type PlanRequest, readRequest, setupFor } from './request.ts'
+import { type PlanRequest, readRequest } from './request.ts'
 
 /** Questions over more than one request: many models at once, other services in memory, growing contexts, what to buy. */
 
@@ -71,8 +71,7 @@ export function mixOn(machine: Machine, tenants: readonly Tenant[]): MixReport {
 /** How many copies of one model a machine holds at once. */
 export function copiesThatFit(machine: Machine, model: string, quant: string, contextTokens = 4096): number {
   const request = readRequest({ model, quant, contextTokens })
-  const setup = setupFor(request, [machine], 'solo', engineFor(request, [machine], 'solo'), null)
-  return Math.max(0, Math.floor(machine.usable.limitBytes / memoryUse(setup, 1, 1).totalBytes))
+  return copiesPerModel(machine, request)
 }
 
 export interface ContextStep {

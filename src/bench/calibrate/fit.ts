@@ -167,7 +167,8 @@ function solve(hessian: Float64Array, gradient: Float64Array, size: number, damp
 function toEffects(names: { term: string; key: string | null }[], theta: Float64Array): Effects {
   const effects: Record<string, { base: number; effects: Record<string, number> }> = {}
   names.forEach(({ term, key }, i) => {
-    const entry = (effects[term] ??= { base: 0, effects: {} })
+    const entry = effects[term] ?? { base: 0, effects: {} }
+    effects[term] = entry
     if (key === null) entry.base = theta[i]!
     else if (Math.abs(theta[i]!) > 5e-4) entry.effects[key] = theta[i]!
   })

@@ -113,14 +113,14 @@ const prefillSpread: Record<string, Spread> = {
 
 export const prefillPriors: Priors = {
   base: {
-    'prefill.compute': { mean: ln(2.2), sd: 0.5 },
-    'prefill.experts': { mean: ln(2.6), sd: 0.5 },
-    'prefill.tiles': { mean: ln(1.5), sd: 0.7 },
-    'prefill.attention': { mean: ln(3), sd: 0.7 },
-    'prefill.weights': { mean: ln(1.2), sd: 0.2 },
-    'prefill.layers': { mean: ln(2), sd: 0.7 },
-    'prefill.hop': { mean: ln(2), sd: 1 },
-    'prefill.allreduce': { mean: ln(2), sd: 1 },
+    'prefill.compute': { mean: ln(2.2), sd: 0.3 },
+    'prefill.experts': { mean: ln(2.6), sd: 0.3 },
+    'prefill.tiles': { mean: ln(1.5), sd: 0.42 },
+    'prefill.attention': { mean: ln(3), sd: 0.42 },
+    'prefill.weights': { mean: ln(1.2), sd: 0.12 },
+    'prefill.layers': { mean: ln(2), sd: 0.42 },
+    'prefill.hop': { mean: ln(2), sd: 0.6 },
+    'prefill.allreduce': { mean: ln(2), sd: 0.6 },
   },
   sd: (term, key) => {
     const spread = prefillSpread[term]
@@ -132,5 +132,5 @@ export const prefillPriors: Priors = {
   },
   // Without flash attention the scores are written to memory and read back.
   mean: (term, key) => (term === 'prefill.attention' && key === 'flash:off' ? ln(2) : 0),
-  noise: 0.3,
+  noise: 0.48,
 }

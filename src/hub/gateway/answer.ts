@@ -5,20 +5,17 @@
 import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import {
-  checkRequest,
-  type Endpoint,
-  type OpenAiRequest,
-  requireHonoured,
-} from '../../protocol/openai/index.ts'
+import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
+import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
-import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
+import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
@@ -28,6 +25,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
+  catalogue: Pick<Catalogue, 'wanted'>
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
@@ -46,13 +44,22 @@ const paths: Record<Endpoint, string> = {
   embedding: '/v1/embeddings',
 }
 
-/** Answers the request, always: with the engine's answer or with the error envelope. Never rejects. */
-export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: Endpoint): Promise<void> {
+/** A checked request, and what to send to an engine that honours these parameters. */
+export interface Asked {
+  request: OpenAiRequest
+  bodyFor(honoured: ReadonlySet<string>): Buffer
+}
+
+/** Reads the body and uses it. Whatever is thrown is answered with the error envelope. Never rejects. */
+export async function withBody(
+  deps: AnswerDeps,
+  exchange: Exchange,
+  use: (body: Buffer) => Promise<void>,
+): Promise<void> {
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const bytes = withoutMark(body)
-    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
+    await use(body)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {
@@ -60,21 +67,22 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   }
 }
 
-async function route(
-  deps: AnswerDeps,
-  exchange: Exchange,
-  request: OpenAiRequest,
-  body: Buffer,
-): Promise<void> {
+/**
+ * Answers with the engine's answer or its error.
+ * @throws HolonError when it cannot even be sent to a node
+ */
+export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const { request } = asked
+  const wanted = deps.catalogue.wanted(request.model)
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
   const ticket = admission.enter(laneKey(node.id, model.id))
   const run = new Run(deps, exchange, request, node, model.id, ticket)
-  await run.go(body)
+  await run.go(asked)
 }
 
 function headerSafe(text: string): boolean {
@@ -127,10 +135,10 @@ class Run {
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
 
-  async go(body: Buffer): Promise<void> {
+  async go(asked: Asked): Promise<void> {
     try {
       for (;;) {
-        const outcome = await this.attempt(body)
+        const outcome = await this.attempt(asked)
         if (outcome === 'elsewhere' || this.shouldTryAgain(outcome)) {
           this.retries++
           continue
@@ -149,7 +157,7 @@ class Run {
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
-  private async attempt(body: Buffer): Promise<Outcome | Stale | 'elsewhere'> {
+  private async attempt(asked: Asked): Promise<Outcome | Stale | 'elsewhere'> {
     let lease: EngineLease
     try {
       lease = await this.hold()
@@ -166,7 +174,7 @@ class Run {
       // Died while this request waited for its turn: nothing was sent, so this is no retry.
       if (watchDeath(lease).reason !== null) return { kind: 'stale' }
       this.wait.sent()
-      return await this.send(lease, body)
+      return await this.send(lease, asked.bodyFor(lease.parameters))
     } finally {
       lease.release(this.stats())
     }
@@ -186,12 +194,13 @@ class Run {
 
   /** Gives the request to another node that has the model; false when there is none. */
   private moveOn(): boolean {
-    const { admission, nodes } = this.deps
+    const { admission, nodes, catalogue } = this.deps
     if (this.exchange.gone) return false
     this.failed.add(this.node.id)
     try {
       const busy = (node: string, model: string) => admission.busy(node, model)
-      const { node, model, route } = chooseNode(this.request.model, nodes, busy, this.failed)
+      const wanted = catalogue.wanted(this.request.model)
+      const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
       const ticket = admission.enter(laneKey(node.id, model.id))
       this.ticket.leave()
       this.wait.moveTo(ticket)
@@ -227,6 +236,7 @@ class Run {
         relay = stream
       } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
+      const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {
         'content-type': 'application/json',
         ...lease.headers,
@@ -236,7 +246,7 @@ class Run {
       if (typeof trace === 'string') headers.traceparent = trace
       deps.upstreams
         .poolFor(lease)
-        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body: named }, relay)
     })
   }
 
@@ -244,8 +254,7 @@ class Run {
     if (outcome.kind === 'refused') {
       const { error, status, envelope } = fromRefusal(outcome.refusal)
       this.error = error
-      if (this.exchange.streaming) this.exchange.fail(error)
-      else this.exchange.sendJson(status, envelope, 'application/json', error.retryAfterS)
+      this.exchange.refuse(error, status, envelope)
     } else if (outcome.kind === 'broken') {
       this.error = outcome.error
       this.exchange.fail(outcome.error)

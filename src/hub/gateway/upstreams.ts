@@ -17,6 +17,15 @@ export class Upstreams {
     return { dispatch: (options, handler) => dispatcher.dispatch({ ...options, ...always }, handler) }
   }
 
+  /** For short questions with a small answer: the whole exchange at once. */
+  ask(
+    lease: EngineLease,
+    options: Omit<Dispatcher.RequestOptions, 'origin'>,
+  ): Promise<Dispatcher.ResponseData> {
+    const way: Dispatcher = lease.dispatcher ?? this.localPool(lease)
+    return way.request({ ...options, origin: lease.origin })
+  }
+
   private localPool(lease: EngineLease): Pool {
     let pool = this.pools.get(lease.origin)
     if (!pool) {

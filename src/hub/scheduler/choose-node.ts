@@ -12,6 +12,17 @@ export interface Candidate {
   state(): NodeState
 }
 
+/** A model that will do. Of two, the one of higher quality is the better answer. */
+export interface Suitable {
+  readonly model: NodeModel
+  readonly quality: number
+}
+
+/** Which of a node's models will do for what was asked. */
+export interface Wanted {
+  among(models: readonly NodeModel[]): readonly Suitable[]
+}
+
 export interface Choice<Node extends Candidate> {
   node: Node
   /** The model's own id on that node, which may differ from what was asked in case only. */
@@ -33,7 +44,9 @@ const lastResort = 10
 const nobody: ReadonlySet<string> = new Set()
 
 /**
+ * Ready first, then what fits the node's memory, then the highest quality, then the least busy.
  * @param busy requests of this hub at a node for a model, in flight and waiting
+ * @param wanted by default the one model whose id was asked for
  * @param passed ids of nodes that failed this request already
  * @throws HolonError model_not_found, model_file_invalid, engine_unavailable
  */
@@ -41,35 +54,61 @@ export function chooseNode<Node extends Candidate>(
   asked: string,
   nodes: readonly Node[],
   busy: (nodeId: string, model: string) => number,
+  wanted: Wanted = exactly(asked),
   passed: ReadonlySet<string> = nobody,
 ): Choice<Node> {
-  let best: Choice<Node> | null = null
-  let bestRank = 0
-  let bestBusy = 0
+  const best = {
+    node: null as Node | null,
+    model: null as NodeModel | null,
+    rank: noRank,
+    quality: 0,
+    busy: 0,
+  }
   let holders = 0
   for (const node of nodes) {
     const state = node.state()
     if (state.state === 'gone' || passed.has(node.id)) continue
-    const model = findModel(state.models, asked)
-    if (model === null || model.problem !== null) continue
-    holders++
-    // A node that is not trusted now is asked when there is no other.
-    const rank = stateRank[model.state] + (state.state === 'ready' ? 0 : lastResort)
-    const load = busy(node.id, model.id)
-    if (best === null || rank < bestRank || (rank === bestRank && load < bestBusy)) {
-      best = { node, model, route: '' }
-      bestRank = rank
-      bestBusy = load
+    let holds = false
+    for (const { model, quality } of wanted.among(state.models)) {
+      if (model.problem !== null) continue
+      holds = true
+      // A node that is not trusted now is asked when there is no other.
+      const rank = rankOf(model, state.memory.budgetBytes) + (state.state === 'ready' ? 0 : lastResort)
+      if (rank > best.rank || (rank === best.rank && quality < best.quality)) continue
+      const load = busy(node.id, model.id)
+      if (rank === best.rank && quality === best.quality && load >= best.busy) continue
+      Object.assign(best, { node, model, rank, quality, busy: load })
     }
+    if (holds) holders++
   }
-  if (best === null) throw notFound(asked, nodes)
-  best.route = reason(best.model.state, holders, bestBusy)
-  return best
+  const { node, model } = best
+  if (node === null || model === null) throw notFound(asked, nodes)
+  const served = model.id.toLowerCase() === asked.toLowerCase() ? '' : `; serves ${ascii(model.id)}`
+  return { node, model, route: reason(model.state, holders, best.busy) + served }
 }
+
+const noRank = 99
+
+/** What is not in memory yet must fit into it; what does not comes last among its like. */
+function rankOf(model: NodeModel, budgetBytes: number): number {
+  const fits = model.state === 'ready' || model.sizeBytes <= budgetBytes
+  return stateRank[model.state] * 2 + (fits ? 0 : 1)
+}
+
+const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120)
 
 function reason(state: NodeModel['state'], holders: number, busy: number): string {
   if (holders === 1) return `${stateReason[state]}; only node with this model`
   return `${stateReason[state]}; least busy of ${holders} (${busy} before)`
+}
+
+function exactly(asked: string): Wanted {
+  return {
+    among: (models) => {
+      const model = findModel(models, asked)
+      return model === null ? [] : [{ model, quality: 0 }]
+    },
+  }
 }
 
 /** The exact id first, then one that differs in case only, when it is the only such one. */

@@ -39,6 +39,18 @@ const usageAndEvents: Migration = {
   },
 }
 
+const catalogue: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('catalogue')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('position', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('catalogue_key', ['kind', 'name'])
+      .execute()
+  },
+}
+
 const admissions: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     await db.schema
@@ -76,7 +88,8 @@ const admissions: Migration = {
 
 const migrations: Record<string, Migration> = {
   '0001-usage-and-events': usageAndEvents,
-  '0002-admissions': admissions,
+  '0002-catalogue': catalogue,
+  '0003-admissions': admissions,
 }
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

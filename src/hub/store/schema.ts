@@ -33,6 +33,14 @@ export interface EventsTable {
   data: ColumnType<unknown, string, never>
 }
 
+/** The list of offered models, and its mode as one more row. */
+export interface CatalogueTable {
+  /** `mode`, `model` (a canonical name) or `id` (an advertised id). */
+  kind: string
+  name: string
+  position: number
+}
+
 /** A node that was admitted once, with the hash of what it proves itself by. */
 export interface NodesTable {
   id: string
@@ -72,4 +80,5 @@ export interface Schema {
   admissions: AdmissionsTable
   usage: UsageTable
   events: EventsTable
+  catalogue: CatalogueTable
 }

@@ -10,7 +10,9 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
 import type { Log } from '../../core/log.ts'
+import type { CatalogueBook } from '../catalogue/catalogue.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
+import { createCatalogueBook } from './catalogue-book.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
@@ -43,6 +45,8 @@ const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
 export class Store {
+  /** The list of offered models. */
+  readonly catalogue: CatalogueBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
   private readonly dir: string
   private readonly journal: Journal
@@ -64,6 +68,8 @@ export class Store {
     this.options = { loadMs: 60_000, loadLines: 20_000, idleMs: 150_000, ...options }
     this.dir = join(options.home, 'store')
     const { clock, log } = options
+    const always = options.databaseUrl !== undefined
+    this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
   }
 

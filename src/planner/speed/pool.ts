@@ -74,7 +74,9 @@ function decodeWireTerms(setup: Setup): Term[] {
     counted: 'round trips of the engine per further member, in ms',
   }
   if (setup.strategy === 'tensor') {
-    const each = messageLatency(setup) * Math.log2(n) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+    // distributed-llama gathers at its root, one member after the other; the others halve the distance each time.
+    const rounds = setup.engine.family === 'distributed-llama' ? n - 1 : Math.log2(n)
+    const each = messageLatency(setup) * rounds + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
     return [
       { name: 'allreduce', seconds: 2 * model.layers * each, keys, counted: 'two all-reduces per layer' },
       sync,
@@ -158,4 +160,10 @@ export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
     memberPrefillTerms(setup, member, share, 1),
   )
   return [...merged(stages), ...prefillWireTerms(setup)]
+}
+
+/** Bytes on the wire per token at 16 bits: one hop of a pipeline, and all the all-reduces of a tensor split together. */
+export function oneLayerMessage(model: Setup['model']): { hopBytes: number; tensorBytes: number } {
+  const hopBytes = model.hidden * 2
+  return { hopBytes, tensorBytes: 2 * model.layers * hopBytes }
 }
