@@ -62,6 +62,7 @@ function leaseOf(
   lines: AsyncGenerator<unknown>,
 ): EngineLease {
   let released = false
+  const lost = `The connection to node ${node} was lost.`
   const died = new Promise<string>((resolve) => {
     void nextLine(lines)
       .then((line) => {
@@ -69,9 +70,9 @@ function leaseOf(
         return 'error' in line ? fromWireError(line.error).message : `Node ${node} broke the rules.`
       })
       // Its end is an end in peace when we released; then nobody listens any more.
-      .catch(() => `The connection to node ${node} was lost.`)
+      .catch(() => lost)
       .then((reason) => {
-        if (!released) resolve(session.endedBy()?.message ?? reason)
+        if (!released) resolve(session.endedBy() ? lost : reason)
       })
   })
   return {

@@ -4,7 +4,7 @@
  *
  * | state | meaning | asked for answers | leaves it |
  * |---|---|---|---|
- * | joining | its tunnel is open, its picture not here | no | picture: ready, or probation when it flapped |
+ * | joining | its tunnel is open, its picture not here | only when no other can | picture: ready, or probation when it flapped |
  * | ready | there, and trusted | yes | silence or a false picture: suspect; loss: gone |
  * | suspect | silent, or its picture was refused | only when no other can | sign of life or a good picture: probation |
  * | probation | there, but it came and went lately | only when no other can | time without a loss: ready |
