@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createAgent } from '../agent/agent.ts'
+import { createAttachedAgent } from '../agent/attached.ts'
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
 import { formatSeconds } from '../core/units.ts'
@@ -9,8 +9,10 @@ import { createDrivers } from '../engines/index.ts'
 import { chips } from '../facts/index.ts'
 import { createHub } from '../hub/hub.ts'
 import { profileMachine } from '../profile/profile-machine.ts'
+import type { NodeModel } from '../protocol/model.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { adviceFor } from './advice.ts'
+import { attachSource } from './attach.ts'
 import type { Config } from './config.ts'
 import { createFileLog } from './file-log.ts'
 import { takeLock } from './home-lock.ts'
@@ -53,7 +55,8 @@ export async function startHolon(
     const drivers = createDrivers({ home, log })
     const profile = await profileMachine({ home, drivers, chips })
     const models = openModelStore(config, env)
-    const agent = await createAgent({
+    const source = attachSource(config, env)
+    const options = {
       home,
       drivers,
       models,
@@ -63,7 +66,8 @@ export async function startHolon(
       log,
       prefer: config.engine,
       idleUnloadS: config.idleUnloadS,
-    })
+    }
+    const agent = await createAttachedAgent(options, source)
     opened.push(() => agent.close())
     const hub = createHub({
       config: {
@@ -108,11 +112,11 @@ async function warmUp(
 ): Promise<void> {
   const usable = node.state().models.filter((model) => model.problem === null && !model.embedding)
   const real = usable.filter((model) => !model.demo)
-  const model = wanted ?? (real.length <= 1 ? (real[0] ?? usable[0])?.id : undefined)
+  // What another program holds is not loaded there without being asked for.
+  const attached = usable.some((model) => model.engine !== undefined)
+  const model = wanted ?? (real.length <= 1 && !attached ? (real[0] ?? usable[0])?.id : undefined)
   if (model === undefined) {
-    printer.line(
-      `Models: ${usable.map((each) => each.id).join(', ') || 'none yet; get one with `holon pull`'}.`,
-    )
+    printer.line(`Models: ${usable.map(nameWithEngine).join(', ') || 'none yet; get one with `holon pull`'}.`)
     return
   }
   const started = systemClock.now()
@@ -132,4 +136,8 @@ async function warmUp(
     if (signal.aborted) return
     printer.error(asHolonError(error))
   }
+}
+
+function nameWithEngine({ id, engine }: NodeModel): string {
+  return engine === undefined ? id : `${id} (${engine})`
 }

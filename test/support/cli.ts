@@ -26,7 +26,8 @@ export interface Running {
 export function startCli(args: string[], env: Record<string, string>): Running {
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH, HOME, NO_COLOR: '1', ...env },
+    // An Ollama that happens to run here is none of the tests' business.
+    env: { PATH, HOME, NO_COLOR: '1', HOLON_ATTACH: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''

@@ -21,7 +21,8 @@ export function registerModels(program: Command, shell: Shell): void {
             model.id,
             model.problem ? 'broken' : model.state,
             model.quant ?? '–',
-            formatBytes(model.sizeBytes),
+            // An attached engine does not always say.
+            model.sizeBytes === 0 ? '–' : formatBytes(model.sizeBytes),
             model.contextMax === null ? '–' : String(model.contextMax),
             model.paramsTotal === null ? '–' : formatParams(model.paramsTotal),
             model.demo ? 'demonstration, ships with Holon' : model.source,
