@@ -5,6 +5,7 @@ import type { AttachedEngine } from './attached-engine.ts'
 import { embeddedDriver } from './embedded/index.ts'
 import type { EngineDriver } from './engine.ts'
 import { llamaServerDriver } from './llama-server/index.ts'
+import { attachLmStudio } from './lm-studio/index.ts'
 import { attachOllama } from './ollama/index.ts'
 import { attachOpenAi } from './openai/index.ts'
 
@@ -27,6 +28,7 @@ interface Attachable {
 /** Engines that are attached to where they already run, by id. */
 const attachable: Readonly<Record<string, Attachable>> = {
   openai: { attach: attachOpenAi, usualUrl: null, alsoKnownAs: [] },
+  'lm-studio': { attach: attachLmStudio, usualUrl: 'http://127.0.0.1:1234', alsoKnownAs: ['lmstudio'] },
   ollama: { attach: attachOllama, usualUrl: 'http://127.0.0.1:11434', alsoKnownAs: [] },
 }
 
