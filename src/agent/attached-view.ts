@@ -18,7 +18,9 @@ export function offeredModels(hosts: readonly AttachedHost[], taken: ReadonlySet
   const offered: Offered[] = []
   for (const host of hosts) {
     for (const book of host.books.values()) {
-      const { name } = book.model
+      // mlx_lm.server calls a model by its folder.
+      const { name: told } = book.model
+      const name = told.startsWith('/') ? (told.split('/').filter(Boolean).at(-1) ?? told) : told
       const tries = [name, `${name}@${host.engine.id}`, `${name}@${new URL(host.engine.url).host}`]
       const id = tries.find((candidate) => !used.has(candidate.toLowerCase()))
       if (id === undefined) continue

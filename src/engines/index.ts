@@ -4,10 +4,13 @@ import type { AttachOptions } from './attached/attach-options.ts'
 import type { AttachedEngine } from './attached-engine.ts'
 import { embeddedDriver } from './embedded/index.ts'
 import type { EngineDriver } from './engine.ts'
+import { attachExo } from './exo/index.ts'
 import { llamaServerDriver } from './llama-server/index.ts'
 import { attachLmStudio } from './lm-studio/index.ts'
+import { attachMlx } from './mlx-server/index.ts'
 import { attachOllama } from './ollama/index.ts'
 import { attachOpenAi } from './openai/index.ts'
+import { attachVllm } from './vllm/index.ts'
 
 export { engineUrl } from './attached/engine-url.ts'
 export type { AttachedEngine } from './attached-engine.ts'
@@ -30,6 +33,9 @@ const attachable: Readonly<Record<string, Attachable>> = {
   openai: { attach: attachOpenAi, usualUrl: null, alsoKnownAs: [] },
   'lm-studio': { attach: attachLmStudio, usualUrl: 'http://127.0.0.1:1234', alsoKnownAs: ['lmstudio'] },
   ollama: { attach: attachOllama, usualUrl: 'http://127.0.0.1:11434', alsoKnownAs: [] },
+  mlx: { attach: attachMlx, usualUrl: 'http://127.0.0.1:8080', alsoKnownAs: ['mlx-server', 'mlx_lm.server'] },
+  vllm: { attach: attachVllm, usualUrl: 'http://127.0.0.1:8000', alsoKnownAs: [] },
+  exo: { attach: attachExo, usualUrl: 'http://127.0.0.1:52415', alsoKnownAs: [] },
 }
 
 /** One of the engines that can be attached, by any of its names; null for others. */
