@@ -1,7 +1,25 @@
+import { formatBytes } from '../core/units.ts'
+import { bestModelFor, machineFromProfile } from '../planner/index.ts'
+import type { MachineProfile } from '../protocol/machine.ts'
 import type { NodeState } from '../protocol/node.ts'
 
-/** What to do next while only the demonstration model is there; null when there is a real one. */
+/**
+ * What to do next while only the demonstration model is there: the best real model for this machine, by the planner.
+ * Null when there is a real model already.
+ */
 export function adviceFor(node: NodeState): string | null {
   if (node.models.some((model) => !model.demo && model.problem === null)) return null
-  return 'holon-demo is a demonstration: a few MB that know a little about Holon and nothing else. For a real model run `holon pull Qwen/Qwen3-4B-GGUF`.'
+  const plain = 'holon-demo is a demonstration: a few MB that know a little about Holon and nothing else.'
+  return `${plain} ${bestPull(node.profile) ?? 'For a real model run `holon pull OWNER/REPO`.'}`
+}
+
+function bestPull(profile: MachineProfile | null): string | null {
+  const best = profile && bestModelFor(machineFromProfile(profile), { asGguf: true })
+  if (!best?.ggufRepo) return null
+  const { expected } = best.decodeTokS
+  const speed = expected >= 10 ? expected.toFixed(0) : expected.toFixed(1)
+  const what = `${best.modelId} at ${best.quant}, ${formatBytes(best.weightsBytes)}, about ${speed} tok/s by the planner`
+  return `The best real model for this machine is ${what}. Get it with `.concat(
+    `\`holon pull ${best.ggufRepo}:${best.quant}\`.`,
+  )
 }

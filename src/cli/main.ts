@@ -1,15 +1,21 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
+import { registerJoin } from './commands/join.ts'
 import { registerLoad } from './commands/load.ts'
+import { registerLogin } from './commands/login.ts'
+import { registerLogout } from './commands/logout.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
+import { registerPlan } from './commands/plan.ts'
 import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerRun } from './commands/run.ts'
+import { registerService } from './commands/service.ts'
 import { registerStatus } from './commands/status.ts'
 import { registerUnload } from './commands/unload.ts'
 import { registerUp } from './commands/up.ts'
@@ -23,11 +29,16 @@ const program = new Command('holon')
   .description('Many machines, one mind: language models on the machines you own, behind one address.')
   .version(version, '-V, --version')
   .configureHelp({ showGlobalOptions: false })
+  // An option after a subcommand is the subcommand's own, also where its parent has one of that name (nodes --json).
+  .enablePositionalOptions()
   .showSuggestionAfterError(true)
   .exitOverride()
 
 for (const register of [
   registerUp,
+  registerJoin,
+  registerLogin,
+  registerLogout,
   registerStatus,
   registerModels,
   registerPull,
@@ -37,6 +48,9 @@ for (const register of [
   registerUnload,
   registerPs,
   registerNodes,
+  registerService,
+  registerPlan,
+  registerCompare,
   registerEngines,
   registerProfile,
   registerDoctor,

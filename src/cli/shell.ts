@@ -32,7 +32,7 @@ export function createShell(terminal: Terminal): Shell {
       (run) =>
       async (...args) => {
         const command = args.at(-1) as Command
-        const json = command.opts<{ json?: boolean }>().json === true
+        const json = command.optsWithGlobals<{ json?: boolean }>().json === true
         const printer = createPrinter(terminal, json)
         try {
           shell.exitCode = (await run(createCli(terminal, printer), ...args)) ?? 0

@@ -1,22 +1,17 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createAttachedAgent } from '../agent/attached.ts'
+
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
 import { formatSeconds } from '../core/units.ts'
-import { createDrivers } from '../engines/index.ts'
-import { chips } from '../facts/index.ts'
 import { createHub } from '../hub/hub.ts'
-import { profileMachine } from '../profile/profile-machine.ts'
+
 import type { NodeModel } from '../protocol/model.ts'
+
 import type { NodeHandle } from '../protocol/node.ts'
 import { adviceFor } from './advice.ts'
-import { attachSource } from './attach.ts'
 import type { Config } from './config.ts'
-import { createFileLog } from './file-log.ts'
-import { takeLock } from './home-lock.ts'
-import { openModelStore } from './model-store.ts'
+import { openLocalNode } from './local-node.ts'
 import type { Printer } from './printer.ts'
 import { version } from './version.ts'
 
@@ -43,38 +38,19 @@ export async function startHolon(
   printer: Printer,
   signal: AbortSignal,
 ): Promise<Holon> {
-  const { home } = config
-  mkdirSync(home.root, { recursive: true, mode: 0o700 })
-  const lock = takeLock(home)
-  const opened: (() => Promise<void> | void)[] = [lock.release]
+  const local = await openLocalNode(config, env)
+  const { agent, log, lock } = local
+  const opened: (() => Promise<void> | void)[] = [local.close]
   const close = async () => {
     for (const end of opened.splice(0).reverse()) await end()
   }
   try {
-    const log = createFileLog(home)
-    const drivers = createDrivers({ home, log })
-    const profile = await profileMachine({ home, drivers, chips })
-    const models = openModelStore(config, env)
-    const source = attachSource(config, env)
-    const options = {
-      home,
-      drivers,
-      models,
-      profile,
-      memoryBudgetBytes: () => config.memoryBudgetBytes ?? profile.memory.usableBytes,
-      clock: systemClock,
-      log,
-      prefer: config.engine,
-      idleUnloadS: config.idleUnloadS,
-    }
-    const agent = await createAttachedAgent(options, source)
-    opened.push(() => agent.close())
     const hub = createHub({
       config: {
         host: config.host,
         port: config.port,
         version,
-        home: home.root,
+        home: config.home.root,
         databaseUrl: config.databaseUrl ?? undefined,
         apiKey: config.apiKey ?? undefined,
         assetsDir: join(packageFolder, 'web', 'dist'),

@@ -63,6 +63,7 @@ export const catalogue = {
   },
   not_found: { status: 404, type: 'not_found_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
+  not_supported: { status: 501, type: 'invalid_request_error' },
   model_not_found: {
     status: 404,
     type: 'invalid_request_error',
@@ -98,6 +99,31 @@ export const catalogue = {
     status: 507,
     type: 'server_error',
     hint: 'Choose a smaller quant or context: `holon plan MODEL` says what fits.',
+  },
+
+  // Joining a fleet
+  join_token_invalid: {
+    status: 401,
+    type: 'authentication_error',
+    hint: 'Make a new one on the hub with `holon nodes token`.',
+  },
+  join_token_used: {
+    status: 409,
+    type: 'authentication_error',
+    hint: 'Each token admits one machine: make a new one on the hub with `holon nodes token`. If nobody of yours used it, look at `holon nodes audit`.',
+  },
+  join_denied: { status: 403, type: 'permission_error', hint: 'Ask the owner of the hub.' },
+  join_rate_limited: { status: 429, type: 'rate_limit_error', hint: 'Wait as long as Retry-After says.' },
+  join_expired: { status: 410, type: 'permission_error', hint: 'Run the command again for a new code.' },
+  hub_not_found: {
+    status: 404,
+    type: 'not_found_error',
+    hint: 'Name it: `holon join http://ADDRESS:4656`. A hub is seen only when it listens on the network (`holon up --host`).',
+  },
+  hub_unreachable: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check that the hub runs, that its address is right and that it listens on the network (`holon up --host`).',
   },
 
   // The tunnel between hub and node

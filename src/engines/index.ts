@@ -14,7 +14,6 @@ import { attachVllm } from './vllm/index.ts'
 
 export { engineUrl } from './attached/engine-url.ts'
 export type { AttachedEngine } from './attached-engine.ts'
-export type { EngineDriver, EngineExit, EngineProcess, LaunchSpec } from './engine.ts'
 
 /** The engines Holon can run itself, best first. */
 export function createDrivers(options: { home: Home; log: Log }): EngineDriver[] {

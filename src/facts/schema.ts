@@ -98,6 +98,11 @@ const expertsFact = z.object({
 export const modelFact = z.object({
   id: z.string().min(1),
   hf_repo: z.string().min(1),
+  /** A Hugging Face repository with GGUF files of it, by name as published; not fetched when this was written. */
+  gguf_repo: z
+    .string()
+    .regex(/^[\w.-]+\/[\w.-]+$/)
+    .optional(),
   arch: z.string().min(1),
   params_total: positive,
   params_active: positive,

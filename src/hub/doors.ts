@@ -8,6 +8,8 @@ import type { Socket } from 'node:net'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import type { EventFeed } from './api/events.ts'
+import { joiningPaths } from './auth/joining-routes.ts'
+import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
 import { isOpenAiPath, pathOf } from './gateway/routes.ts'
@@ -20,6 +22,7 @@ export interface Doors {
   /** Host headers that were found right; starts empty. */
   knownHosts: Set<string>
   gateway: Gateway
+  dialects: Dialects
   events: EventFeed
   /** Hono's listener. */
   app: (req: IncomingMessage, res: ServerResponse) => void
@@ -70,9 +73,19 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       return
     }
     const path = pathOf(req.url ?? '/')
-    if (doors.apiKey !== null && !isAnonymous(path)) requireKey(headers, doors.apiKey)
+    const dialect = doors.dialects.find(path, req)
+    if (doors.apiKey !== null && (dialect !== null || !isAnonymous(path))) requireKey(headers, doors.apiKey)
+    if (dialect !== null) {
+      doors.dialects.handle(dialect, req, res)
+      return
+    }
     if (isOpenAiPath(path)) {
       doors.gateway.handle(req, res)
+      return
+    }
+    if (path === '/' && greetsOllama(req)) {
+      discard(req)
+      res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' }).end('Ollama is running')
       return
     }
     if (path === '/fleet/v1/events' && (req.method === 'GET' || req.method === 'HEAD')) {
@@ -85,17 +98,18 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     res.setHeader('x-request-id', newId('req'))
     doors.app(req, res)
   } catch (thrown) {
-    refuse(req, res, asHolonError(thrown))
+    refuse(doors, req, res, asHolonError(thrown))
   }
 }
 
-function refuse(req: IncomingMessage, res: ServerResponse, error: HolonError): void {
+function refuse(doors: Doors, req: IncomingMessage, res: ServerResponse, error: HolonError): void {
   discard(req)
   if (res.headersSent) {
     res.destroy()
     return
   }
-  const body = JSON.stringify(toEnvelope(error))
+  const envelope = doors.dialects.envelope(pathOf(req.url ?? '/'), req, error) ?? toEnvelope(error)
+  const body = JSON.stringify(envelope)
   res.writeHead(error.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
@@ -107,7 +121,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
   )
   res.setHeader('vary', 'origin')
 }
@@ -123,11 +137,18 @@ function preflight(req: IncomingMessage, res: ServerResponse): void {
   res.writeHead(204).end()
 }
 
+/** Ollama's clients ask `/` whether anybody is there, and say who they are; everybody else gets the page. */
+function greetsOllama(req: IncomingMessage): boolean {
+  if (req.method !== 'GET' && req.method !== 'HEAD') return false
+  return /^ollama\b/i.test(req.headers['user-agent'] ?? '')
+}
+
 /** Liveness, readiness and the page's own files: they tell nothing and the page asks for the key itself. */
 function isAnonymous(path: string): boolean {
   return (
     path === '/health' ||
     path === '/readyz' ||
+    joiningPaths.has(path) ||
     !(path.startsWith('/fleet/') || path === '/metrics' || isOpenAiPath(path))
   )
 }

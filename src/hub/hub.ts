@@ -8,6 +8,11 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { fleetOperations } from './api/operations.ts'
+import { advertise } from './auth/advertise.ts'
+import { Gate } from './auth/gate.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import { catalogueOperations } from './catalogue/operations.ts'
+import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
@@ -15,6 +20,7 @@ import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts
 import { isLoopback } from './host-check.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
+import { Fleet } from './registry/fleet.ts'
 import { Store } from './store/store.ts'
 
 export interface HubConfig {
@@ -68,28 +74,51 @@ class RunningHub implements Hub {
   private readonly options: HubOptions
   private readonly metrics = new Metrics()
   private readonly store: Store
+  private readonly fleet: Fleet
+  private readonly gate: Gate
   private readonly events: EventFeed
+  private readonly catalogue: Catalogue
   private readonly gateway: Gateway
+  private readonly dialects: Dialects
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
   private picture = takePicture([])
-  private stopHistory: (() => void)[] = []
+  private stops: (() => void | Promise<void>)[] = []
   private closing: Promise<void> | null = null
 
   constructor(options: HubOptions) {
-    const { config, nodes, clock, log } = options
+    const { config, clock, log } = options
     this.options = options
+    this.fleet = new Fleet(options.nodes, clock, log)
+    const { nodes } = this.fleet
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
-    this.events = new EventFeed(nodes, clock)
+    this.gate = new Gate({ store: this.store, fleet: this.fleet, version: config.version, clock, log })
+    this.events = new EventFeed(this.fleet, clock)
+    this.catalogue = new Catalogue({
+      nodes,
+      book: this.store.catalogue,
+      clock,
+      log,
+      onChange: (type, data) => this.store.event(type, data),
+    })
     this.gateway = new Gateway({
       nodes,
+      catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
       log,
       gaps: (model) => this.metrics.gaps(model),
       onAnswer: (record) => this.keep(record),
+      onResponse: (route, status) => this.metrics.response(route, status),
+    })
+    this.dialects = new Dialects({
+      core: this.gateway.deps,
+      catalogue: this.catalogue,
+      clock,
+      log,
+      version: config.version,
       onResponse: (route, status) => this.metrics.response(route, status),
     })
     const { admission, bodies } = this.gateway
@@ -105,6 +134,7 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
+      await this.catalogue.load()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
@@ -112,6 +142,12 @@ class RunningHub implements Hub {
     }
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
+    if (!isLoopback(host)) {
+      // Machines will come; making a new database takes seconds that the first of them need not wait.
+      this.gate.admissions.prepare()
+      const { port: bound } = new URL(this.url)
+      this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
+    }
     return { url: this.url }
   }
 
@@ -122,65 +158,84 @@ class RunningHub implements Hub {
 
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
-    for (const stop of this.stopHistory) stop()
+    for (const stop of this.stops) void stop()
     if (this.server.listening) {
       const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
       this.server.closeIdleConnections()
       const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
+      // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
+      await this.answered(drainMs)
+      this.gate.close()
       await closed
       clearTimeout(force)
     }
+    this.dialects.close()
+    this.catalogue.close()
+    this.gate.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
 
-  private build(): Server {
-    const { config, nodes, log } = this.options
+  /** Resolves when no answer is under way, at the latest after `withinMs`. */
+  private async answered(withinMs: number): Promise<void> {
+    const end = performance.now() + withinMs
     const { admission } = this.gateway
-    const operations = fleetOperations({
+    while (admission.totals().inFlight > 0 && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+  }
+
+  private build(): Server {
+    const { config, clock, log } = this.options
+    const { nodes } = this.fleet
+    const { admission } = this.gateway
+    const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
       history: () => this.store.history(),
       busy: (node, model) => admission.busy(node, model),
+      wanted: (asked) => this.catalogue.wanted(asked, true),
     })
     const app = createApp({
-      operations,
+      operations: [...management, ...catalogueOperations(this.catalogue), ...this.gate.operations()],
+      joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
       nodes,
       log,
       metrics: this.metrics,
       assetsDir: config.assetsDir ?? null,
       version: config.version,
     })
-    return createDoors({
+    const server = createDoors({
       host: config.host,
       apiKey: config.apiKey ?? null,
       knownHosts: new Set(),
       gateway: this.gateway,
+      dialects: this.dialects,
       events: this.events,
       app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
     })
+    server.on('upgrade', this.gate.upgrade)
+    return server
   }
 
   /** Nodes tell of every request that starts or ends: few comparisons serve many. */
   private keepHistory(): void {
-    const { nodes, clock } = this.options
+    const { clock } = this.options
     let stopTimer: (() => void) | null = null
     const compare = () => {
       stopTimer = null
-      const states = nodes.map((node) => node.state())
+      const states = this.fleet.nodes.map((node) => node.state())
       for (const { type, data } of changesSince(this.picture, states)) this.store.event(type, data)
       this.picture = takePicture(states)
     }
     compare()
-    this.stopHistory = nodes.map((node) =>
-      node.subscribe(() => {
-        stopTimer ??= clock.after(200, compare)
-      }),
-    )
-    this.stopHistory.push(() => stopTimer?.())
+    const unsubscribe = this.fleet.subscribe(() => {
+      stopTimer ??= clock.after(200, compare)
+    })
+    this.stops = [unsubscribe, () => stopTimer?.()]
   }
 
   private status() {

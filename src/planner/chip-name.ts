@@ -15,7 +15,8 @@ export interface Hardware {
   assumed: string[]
 }
 
-const compact = (name: string) => plainName(name).replace(/nvidia|geforce|tesla|amd|radeon|apple|intel|raspberry|quadro/g, '')
+const compact = (name: string) =>
+  plainName(name).replace(/nvidia|geforce|tesla|amd|radeon|apple|intel|raspberry|quadro/g, '')
 
 /** Distinctive short forms, longest first so that "4070tisuper" wins over "4070". */
 const shortForms: [string, ChipFact][] = chips
@@ -82,17 +83,27 @@ function countOf(text: string): number {
 function appleChip(text: string, cores: number | null, memoryGb: number | null): Hardware | null {
   const found = /\bM([1-9])\b[ -]?(pro|max|ultra)?/i.exec(text)
   if (!found) return null
+  // An id that goes on with an unknown word is a misspelling, not the base chip.
+  if (found[2] === undefined && /^\S*\bM[1-9]-(?!\d)\S/i.test(text)) return null
   const tier = (found[2] ?? 'base').toLowerCase()
   const candidates = chips.filter((chip) => chip.family === `apple-m${found[1]}` && chip.tier === tier)
   const last = candidates.at(-1)
   if (!last) return null
-  const stated = cores ?? Number(/(\d+)[ -](?:gpu )?core/i.exec(text.replace(/\d+ core - /i, ''))?.[1] ?? Number.NaN)
+  const stated =
+    cores ?? Number(/(\d+)[ -](?:gpu )?core/i.exec(text.replace(/\d+ core - /i, ''))?.[1] ?? Number.NaN)
   const byCores = candidates.find((chip) => chip.gpu_cores === stated)
   if (byCores) return { chip: byCores, count: 1, smallHost: false, assumed: [] }
-  const fits = memoryGb === null ? [] : candidates.filter((chip) => chip.memory_options_gb?.includes(memoryGb))
+  const fits =
+    memoryGb === null ? [] : candidates.filter((chip) => chip.memory_options_gb?.includes(memoryGb))
   // The largest bin is the commonest in published figures, except where the memory size was sold with the small one only.
-  const chip = fits.length === 1 ? fits[0]! : memoryGb === 96 && tier === 'ultra' ? candidates[0]! : (fits.at(-1) ?? last)
-  const assumed = candidates.length > 1 ? [`the ${chip.gpu_cores}-core version of the ${found[0].trim()}`] : []
+  const chip =
+    fits.length === 1
+      ? fits[0]!
+      : memoryGb === 96 && tier === 'ultra'
+        ? candidates[0]!
+        : (fits.at(-1) ?? last)
+  const assumed =
+    candidates.length > 1 ? [`the ${chip.gpu_cores}-core version of the ${found[0].trim()}`] : []
   return { chip, count: 1, smallHost: false, assumed }
 }
 
@@ -100,7 +111,11 @@ function appleChip(text: string, cores: number | null, memoryGb: number | null):
  * The chip a text names, or null. `[CPU]` in the text means that the processor did the work, not the GPU.
  * @param cores GPU cores when stated apart; @param memoryGb memory of the machine when stated apart
  */
-export function parseHardware(text: string, cores: number | null = null, memoryGb: number | null = null): Hardware | null {
+export function parseHardware(
+  text: string,
+  cores: number | null = null,
+  memoryGb: number | null = null,
+): Hardware | null {
   const exact = chipById(text)
   if (exact) return { chip: exact, count: 1, smallHost: false, assumed: [] }
   const onCpu = /\[CPU\]/i.test(text)
@@ -125,7 +140,15 @@ export function parseHardware(text: string, cores: number | null = null, memoryG
 
 function matchShortForm(text: string): ChipFact | undefined {
   const plain = compact(text.replace(/\d+ ?gb/gi, ''))
-  return shortForms.find(([form]) => form.length >= 3 && plain.includes(form))?.[1]
+  return shortForms.find(([form]) => {
+    const at = form.length >= 3 ? plain.indexOf(form) : -1
+    // "4090" is not in "40900" nor in "14090".
+    return (
+      at >= 0 &&
+      !/\d/.test(plain[at + form.length] ?? '') &&
+      !(/^\d/.test(form) && /\d/.test(plain[at - 1] ?? ''))
+    )
+  })?.[1]
 }
 
 /** "RTX 3090, 48 GB" is two of them. */

@@ -13,7 +13,13 @@ export function kvBytesStored(model: ModelSpec, contextTokens: number, bits = 16
  * What llama.cpp allots before the first token: the whole context for full attention, and for sliding-window layers
  * the window plus one batch, padded to 256 (per sequence).
  */
-export function kvBytesAllotted(model: ModelSpec, contextTokens: number, bits = 16, parallel = 1, batch = 2048): number {
+export function kvBytesAllotted(
+  model: ModelSpec,
+  contextTokens: number,
+  bits = 16,
+  parallel = 1,
+  batch = 2048,
+): number {
   const { kv } = model
   const cells = Math.min(contextTokens, 256 * Math.ceil((kv.window * parallel + batch) / 256))
   const windowed = kv.windowBytesPerToken * (kv.window > 0 ? cells : 0)

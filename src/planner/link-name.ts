@@ -23,7 +23,12 @@ function firstNumber(fact: LinkFact, keys: string[]): number | null {
   return null
 }
 
-function spec(fact: LinkFact, transport: LinkSpec['transport'], latencyUs: number, assumedLatency: boolean): LinkSpec {
+function spec(
+  fact: LinkFact,
+  transport: LinkSpec['transport'],
+  latencyUs: number,
+  assumedLatency: boolean,
+): LinkSpec {
   return {
     id: fact.id,
     name: fact.name,
@@ -69,22 +74,50 @@ export function parseLink(text: string): LinkSpec | null {
   const lower = text.toLowerCase()
   const rdma = /rdma|roce|iwarp|jaccl|infiniband|rocev2/.test(lower) && !/ambiguous/.test(lower)
   if (/loopback|same box|localhost/.test(lower))
-    return { id: 'loopback', name: 'loopback', bytesPerS: 5e9, latencyS: 20 * us, transport: 'tcp', source: 'class estimate', unverified: true }
+    return {
+      id: 'loopback',
+      name: 'loopback',
+      bytesPerS: 5e9,
+      latencyS: 20 * us,
+      transport: 'tcp',
+      source: 'class estimate',
+      unverified: true,
+    }
   if (/internet|wan\b/.test(lower))
-    return { id: 'internet', name: 'Internet', bytesPerS: 12e6, latencyS: 0.03, transport: 'internet', source: 'class estimate: 100 Mbit/s, 60 ms round trip', unverified: true }
+    return {
+      id: 'internet',
+      name: 'Internet',
+      bytesPerS: 12e6,
+      latencyS: 0.03,
+      transport: 'internet',
+      source: 'class estimate: 100 Mbit/s, 60 ms round trip',
+      unverified: true,
+    }
   if (/wi-?fi|wlan/.test(lower)) return linkFromFact(linkById('wifi6') as LinkFact)
   if (/usb4.*nhi|nhi userspace/.test(lower)) {
     const usb = linkFromFact(linkById('usb4-linux-tcp') as LinkFact)
-    return { ...usb, id: 'usb4-linux-nhi', name: 'USB4, user-space NHI', transport: 'rdma', latencyS: 11 * us }
+    return {
+      ...usb,
+      id: 'usb4-linux-nhi',
+      name: 'USB4, user-space NHI',
+      transport: 'rdma',
+      latencyS: 11 * us,
+    }
   }
-  if (/tb5|thunderbolt 5/.test(lower)) return linkFromFact(linkById(rdma || /not stated/.test(lower) ? 'tb5-rdma' : 'tb5-tcp') as LinkFact)
+  if (/tb5|thunderbolt 5/.test(lower))
+    return linkFromFact(linkById(rdma || /not stated/.test(lower) ? 'tb5-rdma' : 'tb5-tcp') as LinkFact)
   if (/tb4|usb4|thunderbolt/.test(lower)) return linkFromFact(linkById('tb4-tcp') as LinkFact)
   const gbit = /(\d+(?:\.\d+)?) ?(?:gbe|gbit|gb\/s|g\b)/.exec(lower)
-  if (/200 ?gbe|cx-?7|connectx-7/.test(lower) && !/tcp/.test(lower)) return linkFromFact(linkById('cx7-200g-dgx-spark') as LinkFact)
+  if (/200 ?gbe|cx-?7|connectx-7/.test(lower) && !/tcp/.test(lower))
+    return linkFromFact(linkById('cx7-200g-dgx-spark') as LinkFact)
   if (gbit) return ethernet(Number(gbit[1]), rdma)
   if (/vpc|cloud/.test(lower)) return ethernet(10, false)
   if (/ethernet|tcp|lan/.test(lower)) return ethernet(rdma ? 25 : 2.5, rdma)
   return null
 }
 
-export const linkNamesNear = (text: string): string[] => nearest(text, links.map((link) => link.id))
+export const linkNamesNear = (text: string): string[] =>
+  nearest(
+    text,
+    links.map((link) => link.id),
+  )

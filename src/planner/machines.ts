@@ -44,7 +44,10 @@ function machine(id: string, hardware: Hardware, memoryBytes: number, usable: Us
 }
 
 function unknownChip(text: string): HolonError {
-  const near = nearest(text.replace(/^\d+ ?x ?/i, '').replace(/:.*$/, ''), chips.map((chip) => chip.id))
+  const near = nearest(
+    text.replace(/^\d+ ?x ?/i, '').replace(/:.*$/, ''),
+    chips.map((chip) => chip.id),
+  )
   const list = near.length > 0 ? `Did you mean ${near.join(', ')}? ` : ''
   return new HolonError('invalid_parameter', `No chip called "${text}" is known.`, {
     param: 'on',
@@ -57,10 +60,14 @@ function customChip(text: string): { chip: ChipFact; gb: number } {
   const [, bandwidth, memory, tflops] = text.split(':').map(Number)
   const sane = (value: number | undefined, most: number) => value !== undefined && value > 0 && value <= most
   if (!sane(bandwidth, 20_000) || !sane(memory, 100_000) || (tflops !== undefined && !sane(tflops, 10_000)))
-    throw new HolonError('invalid_parameter', `"${text}" is not custom:BANDWIDTH_GB_S:MEMORY_GB[:TFLOPS] with sensible figures.`, {
-      param: 'on',
-      hint: 'For example custom:546:128:16 for 546 GB/s, 128 GB and 16 TFLOPS.',
-    })
+    throw new HolonError(
+      'invalid_parameter',
+      `"${text}" is not custom:BANDWIDTH_GB_S:MEMORY_GB[:TFLOPS] with sensible figures.`,
+      {
+        param: 'on',
+        hint: 'For example custom:546:128:16 for 546 GB/s, 128 GB and 16 TFLOPS.',
+      },
+    )
   return {
     gb: memory as number,
     chip: {
@@ -93,15 +100,24 @@ export function parseMachines(text: string, macos = 26): Machine[] {
     const count = counted ? Number(counted[1]) : 1
     const name = (counted ? counted[2] : part) as string
     if (count < 1 || count > 1000)
-      throw new HolonError('invalid_parameter', `"${part}" asks for ${count} machines; from 1 to 1000 are possible.`, { param: 'on' })
+      throw new HolonError(
+        'invalid_parameter',
+        `"${part}" asks for ${count} machines; from 1 to 1000 are possible.`,
+        { param: 'on' },
+      )
     const one = oneMachine(name, macos)
     for (let i = 0; i < count; i++) {
-      const taken = machines.filter((other) => other.id === one.id || other.id.startsWith(`${one.id} #`)).length
+      const taken = machines.filter(
+        (other) => other.id === one.id || other.id.startsWith(`${one.id} #`),
+      ).length
       machines.push({ ...one, id: count === 1 && taken === 0 ? one.id : `${one.id} #${taken + 1}` })
     }
   }
   if (machines.length === 0)
-    throw new HolonError('invalid_parameter', 'No machine is named.', { param: 'on', hint: 'For example --on "2x m3-ultra-80c:512gb".' })
+    throw new HolonError('invalid_parameter', 'No machine is named.', {
+      param: 'on',
+      hint: 'For example --on "2x m3-ultra-80c:512gb".',
+    })
   return machines
 }
 
@@ -114,7 +130,9 @@ function oneMachine(name: string, macos: number): Machine {
   const memory = /:(\d+(?:\.\d+)?) ?g(?:i?b)?$/i.exec(name)
   const label = memory ? Number(memory[1]) : null
   if (label !== null && !(label > 0 && label <= 100_000))
-    throw new HolonError('invalid_parameter', `${label} GB of memory in "${name}" is not possible.`, { param: 'on' })
+    throw new HolonError('invalid_parameter', `${label} GB of memory in "${name}" is not possible.`, {
+      param: 'on',
+    })
   const hardware = parseHardware(memory ? name.slice(0, memory.index) : name, null, label)
   if (!hardware) throw unknownChip(name)
   const options = hardware.chip.memory_options_gb ?? []
@@ -123,7 +141,10 @@ function oneMachine(name: string, macos: number): Machine {
   const usable = usableMemory(hardware.chip, bytes, hardware.count, macos)
   const id = `${hardware.count > 1 ? `${hardware.count}-card ` : ''}${hardware.chip.id}:${gb}gb`
   const made = machine(id, hardware, bytes, usable)
-  if (label === null && options.length > 1) made.doubts.push(`${gb} GB of memory assumed for ${hardware.chip.id}; others have ${options.join(', ')} GB`)
+  if (label === null && options.length > 1)
+    made.doubts.push(
+      `${gb} GB of memory assumed for ${hardware.chip.id}; others have ${options.join(', ')} GB`,
+    )
   return made
 }
 
@@ -133,7 +154,9 @@ export function machineFromProfile(profile: MachineProfile, id = profile.hostnam
   const known = parseHardware(stated, profile.gpus[0]?.cores ?? null) ?? parseHardware(profile.chip)
   const measured = Math.max(0, ...profile.bandwidth.map((run) => run.readBytesS)) / 1e9
   const chip = known?.chip ?? processorChip(profile, measured)
-  const gpuMemory = profile.gpus.filter((card) => !card.unified).reduce((sum, card) => sum + (card.memoryBytes ?? 0), 0)
+  const gpuMemory = profile.gpus
+    .filter((card) => !card.unified)
+    .reduce((sum, card) => sum + (card.memoryBytes ?? 0), 0)
   const memoryBytes = chip.tier === 'discrete' && gpuMemory > 0 ? gpuMemory : profile.memory.totalBytes
   const limitBytes = Math.max(0, Math.min(memoryBytes, profile.memory.usableBytes))
   const usable: UsableMemory = {
@@ -142,7 +165,12 @@ export function machineFromProfile(profile: MachineProfile, id = profile.hostnam
     how: profile.memory.usableHow,
     estimated: false,
   }
-  const hardware: Hardware = { chip, count: known?.count ?? 1, smallHost: false, assumed: known?.assumed ?? [] }
+  const hardware: Hardware = {
+    chip,
+    count: known?.count ?? 1,
+    smallHost: false,
+    assumed: known?.assumed ?? [],
+  }
   return machine(id, hardware, memoryBytes, usable)
 }
 

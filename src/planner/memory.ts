@@ -34,7 +34,8 @@ function llamaScratch(setup: Setup): number {
   const tokens = Math.min(setup.ubatch, Math.max(setup.contextTokens, 1))
   const logits = tokens * model.vocab * 4
   const activations = tokens * model.hidden * 4 * 8
-  const scores = setup.flash === false ? model.heads * setup.contextTokens * tokens * 4 : setup.contextTokens * tokens * 2
+  const scores =
+    setup.flash === false ? model.heads * setup.contextTokens * tokens * 4 : setup.contextTokens * tokens * 2
   return Math.max(logits + activations, scores + activations)
 }
 
@@ -50,7 +51,8 @@ function mlxScratch(setup: Setup): number {
  */
 export function memoryUse(setup: Setup, layerShare: number, ways: number, process = false): MemoryUse {
   const { model, weights, batch } = setup
-  const lookup = process || setup.engine.family !== 'llama.cpp' || setup.backend === 'cpu' ? weights.lookup : 0
+  const lookup =
+    process || setup.engine.family !== 'llama.cpp' || setup.backend === 'cpu' ? weights.lookup : 0
   const weightsBytes = ((weights.total - weights.lookup) * layerShare) / ways + lookup * layerShare
   const perSequence =
     setup.engine.family === 'llama.cpp'

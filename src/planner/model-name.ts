@@ -304,18 +304,26 @@ export function resolveModel(
   }
   const totalB = inName.totalB ?? statedTotalB
   if (totalB === null) return null
-  const activeB = inName.activeB ?? (statedActiveB !== null && statedActiveB < totalB * 0.9 ? statedActiveB : null)
+  const activeB =
+    inName.activeB ?? (statedActiveB !== null && statedActiveB < totalB * 0.9 ? statedActiveB : null)
   const typical = generic
     ? undefined
     : typicalOfSize.find(
         ([total, active]) =>
-          near(total, totalB, 0.04) && (active === null ? activeB === null : activeB !== null && near(active, activeB, 0.2)),
+          near(total, totalB, 0.04) &&
+          (active === null ? activeB === null : activeB !== null && near(active, activeB, 0.2)),
       )
   const fact = typical ? modelById(typical[2]) : undefined
   if (fact) {
     const spec = specOf(fact)
     return {
-      spec: { ...spec, assumed: [...spec.assumed, `${name} is taken to have the shape of ${fact.id}, the usual base of its size`] },
+      spec: {
+        ...spec,
+        assumed: [
+          ...spec.assumed,
+          `${name} is taken to have the shape of ${fact.id}, the usual base of its size`,
+        ],
+      },
       how: 'size',
     }
   }

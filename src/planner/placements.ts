@@ -4,11 +4,11 @@ import { type LinkSpec, parseLink } from './link-name.ts'
 import { kindOf, type Machine, memberOf } from './machines.ts'
 import { type MemoryUse, memoryUse } from './memory.ts'
 import { type PlanRequest, setupFor } from './request.ts'
-import { type Stage, splitLayers } from './split.ts'
 import { memberDecodeTerms, spillShare } from './speed/decode.ts'
 import { type Basis, decodeSpeed, prefillSpeed, type Range } from './speed/predict.ts'
 import type { Setup } from './speed/setup.ts'
 import { totalSeconds } from './speed/terms.ts'
+import { type Stage, splitLayers } from './split.ts'
 
 /** One way to place the model: on which machines, how split, whether it fits, how fast, and why. */
 export interface Placement {
@@ -64,7 +64,11 @@ const vllm = parseEngine('vllm')
 const distributedLlama = parseEngine('distributed-llama')
 
 /** The engine a placement would run on when nobody chose: what the field uses there. */
-export function engineFor(request: PlanRequest, machines: readonly Machine[], strategy: Setup['strategy']): Engine {
+export function engineFor(
+  request: PlanRequest,
+  machines: readonly Machine[],
+  strategy: Setup['strategy'],
+): Engine {
   if (request.engine) return request.engine
   if (strategy === 'solo') return llamaCpp
   const allFrom = (vendor: string) => machines.every((machine) => machine.hardware.chip.vendor === vendor)
@@ -80,7 +84,8 @@ interface Sized {
 }
 
 function overLimit(machine: Machine, use: MemoryUse): string | null {
-  if (machine.usable.limitBytes <= 0) return `${machine.id} has no memory left for a model: its ${gb(machine.memoryBytes)} are less than the system's reserve`
+  if (machine.usable.limitBytes <= 0)
+    return `${machine.id} has no memory left for a model: its ${gb(machine.memoryBytes)} are less than the system's reserve`
   if (use.totalBytes <= machine.usable.limitBytes) return null
   const missing = gb(use.totalBytes - machine.usable.limitBytes)
   return `${machine.id} is ${missing} short: ${gb(use.weightsBytes)} weights, ${gb(use.kvBytes)} KV cache and ${gb(use.computeBytes + use.overheadBytes)} buffers do not fit ${gb(machine.usable.limitBytes)}`
@@ -115,7 +120,15 @@ function finished(
   constants: Constants,
 ): Placement {
   if (!size.fits)
-    return { ...base, ...size, setup, decodeTokS: nothing, prefillTokS: nothing, ttftS: nothing, basis: 'modelled' }
+    return {
+      ...base,
+      ...size,
+      setup,
+      decodeTokS: nothing,
+      prefillTokS: nothing,
+      ttftS: nothing,
+      basis: 'modelled',
+    }
   const decode = decodeSpeed(setup, base.shares, constants)
   const prefill = prefillSpeed(setup, base.shares, constants)
   return {
@@ -129,14 +142,31 @@ function finished(
   }
 }
 
-export function soloPlacement(request: PlanRequest, machine: Machine, constants: Constants = shipped): Placement {
+export function soloPlacement(
+  request: PlanRequest,
+  machine: Machine,
+  constants: Constants = shipped,
+): Placement {
   const engine = engineFor(request, [machine], 'solo')
   const setup = setupFor(request, [machine], 'solo', engine, null)
   const size = sized(setup, [machine], [1], 1)
-  const because = [size.whyNot ?? `needs ${gb(size.memory[0]!.totalBytes)} of ${gb(machine.usable.limitBytes)} usable (${machine.usable.how})`]
-  if (size.fits && spillShare(setup, setup.members[0]!) > 0) because.push('part of the weights would sit in main memory')
+  const because = [
+    size.whyNot ??
+      `needs ${gb(size.memory[0]!.totalBytes)} of ${gb(machine.usable.limitBytes)} usable (${machine.usable.how})`,
+  ]
+  if (size.fits && spillShare(setup, setup.members[0]!) > 0)
+    because.push('part of the weights would sit in main memory')
   return finished(
-    { id: `solo:${machine.id}`, strategy: 'solo', engine: engine.name, machines: [machine.id], link: null, layers: [request.model.layers], because, shares: [1] },
+    {
+      id: `solo:${machine.id}`,
+      strategy: 'solo',
+      engine: engine.name,
+      machines: [machine.id],
+      link: null,
+      layers: [request.model.layers],
+      because,
+      shares: [1],
+    },
     setup,
     size,
     constants,
@@ -176,62 +206,117 @@ function layersText(used: readonly { machine: Machine; layers: number }[]): stri
 }
 
 /** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
-export function pipelinePlacement(request: PlanRequest, machines: readonly Machine[], constants: Constants = shipped): Placement {
+export function pipelinePlacement(
+  request: PlanRequest,
+  machines: readonly Machine[],
+  constants: Constants = shipped,
+): Placement {
   const engine = engineFor(request, machines, 'pipeline')
   const link = request.link ?? (parseLink('eth-10g') as LinkSpec)
   const draft = setupFor(request, machines, 'pipeline', engine, link)
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
   const split = splitLayers(stages, request.model.layers, objective)
-  const base = { id: `pipeline:${machines.map((machine) => machine.id).join('+')}`, strategy: 'pipeline' as const, engine: engine.name, link: link.name }
+  const base = {
+    id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,
+    strategy: 'pipeline' as const,
+    engine: engine.name,
+    link: link.name,
+  }
   if (!split) {
     const shares = machines.map(() => 1 / machines.length)
     const size = sized(draft, machines, shares, 1)
     const total = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
     const whyNot = `together they hold ${gb(total)} for models and need ${gb(memoryUse(draft, 1, 1).totalBytes)}`
-    return finished({ ...base, machines: machines.map((machine) => machine.id), layers: [], because: [whyNot], shares }, draft, { ...size, fits: false, whyNot }, constants)
+    return finished(
+      { ...base, machines: machines.map((machine) => machine.id), layers: [], because: [whyNot], shares },
+      draft,
+      { ...size, fits: false, whyNot },
+      constants,
+    )
   }
-  const used = machines.map((machine, i) => ({ machine, layers: split[i] as number })).filter((entry) => entry.layers > 0)
+  const used = machines
+    .map((machine, i) => ({ machine, layers: split[i] as number }))
+    .filter((entry) => entry.layers > 0)
   const members = used.map((entry) => entry.machine)
   const shares = used.map((entry) => entry.layers / request.model.layers)
-  const setup = setupFor(request, members, members.length > 1 ? 'pipeline' : 'solo', engine, members.length > 1 ? link : null)
+  const setup = setupFor(
+    request,
+    members,
+    members.length > 1 ? 'pipeline' : 'solo',
+    engine,
+    members.length > 1 ? link : null,
+  )
   const size = sized(setup, members, shares, 1)
   const because = [
     `layers ${layersText(used)}: ${objective === 'latency' ? 'the fastest memory filled first, since stage times add up' : 'stage times levelled, since the slowest sets the pace'}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
   const unused = machines.length - members.length
-  if (unused > 0) because.push(`${unused} of ${machines.length} machines are left out: they would only slow it down`)
-  return finished({ ...base, machines: members.map((machine) => machine.id), layers: used.map((entry) => entry.layers), because, shares }, setup, size, constants)
+  if (unused > 0)
+    because.push(`${unused} of ${machines.length} machines are left out: they would only slow it down`)
+  return finished(
+    {
+      ...base,
+      machines: members.map((machine) => machine.id),
+      layers: used.map((entry) => entry.layers),
+      because,
+      shares,
+    },
+    setup,
+    size,
+    constants,
+  )
 }
 
 /** Why a model cannot be cut n ways, or null when it can. */
 export function tensorObstacle(request: PlanRequest, machines: readonly Machine[]): string | null {
   const n = machines.length
   const { model } = request
-  if (machines.some((machine) => machine.hardware.chip.id !== machines[0]!.hardware.chip.id)) return 'a tensor split wants equal machines: every layer would wait for the slowest'
+  if (machines.some((machine) => machine.hardware.chip.id !== machines[0]!.hardware.chip.id))
+    return 'a tensor split wants equal machines: every layer would wait for the slowest'
   if (model.heads % n !== 0) return `${model.heads} attention heads do not divide by ${n}`
   if (model.hidden % n !== 0) return `the width ${model.hidden} does not divide by ${n}`
-  if (model.kv.shards > 1 && model.kv.shards % n !== 0 && n % model.kv.shards !== 0) return `${model.kv.shards} KV heads do not divide by ${n}`
+  if (model.kv.shards > 1 && model.kv.shards % n !== 0 && n % model.kv.shards !== 0)
+    return `${model.kv.shards} KV heads do not divide by ${n}`
   return null
 }
 
-export function tensorPlacement(request: PlanRequest, machines: readonly Machine[], constants: Constants = shipped): Placement {
+export function tensorPlacement(
+  request: PlanRequest,
+  machines: readonly Machine[],
+  constants: Constants = shipped,
+): Placement {
   const n = machines.length
   const engine = engineFor(request, machines, 'tensor')
   const link = request.link ?? (parseLink('eth-10g') as LinkSpec)
   const setup = setupFor(request, machines, 'tensor', engine, link)
   const obstacle = tensorObstacle(request, machines)
-  const size = sized(setup, machines, machines.map(() => 1), n)
+  const size = sized(
+    setup,
+    machines,
+    machines.map(() => 1),
+    n,
+  )
   const because = obstacle
     ? [obstacle]
     : [
         `two all-reduces in each of ${request.model.layers} layers over ${link.name} (${Math.round(link.latencyS * 1e6)} us one way)`,
         'the fixed cost per layer is not divided, so small experts gain little; if a member dies the pool stops',
       ]
-  if (link.transport === 'rdma' && n > 2 && /tb5/.test(link.id)) because.push(`${n} Macs over Thunderbolt need a full mesh of cables`)
+  if (link.transport === 'rdma' && n > 2 && /tb5/.test(link.id))
+    because.push(`${n} Macs over Thunderbolt need a full mesh of cables`)
   return finished(
-    { id: `tensor:${machines.map((machine) => machine.id).join('+')}`, strategy: 'tensor', engine: engine.name, machines: machines.map((machine) => machine.id), link: link.name, layers: machines.map(() => request.model.layers), because, shares: machines.map(() => 1) },
+    {
+      id: `tensor:${machines.map((machine) => machine.id).join('+')}`,
+      strategy: 'tensor',
+      engine: engine.name,
+      machines: machines.map((machine) => machine.id),
+      link: link.name,
+      layers: machines.map(() => request.model.layers),
+      because,
+      shares: machines.map(() => 1),
+    },
     setup,
     obstacle ? { ...size, fits: false, whyNot: obstacle } : size,
     constants,

@@ -57,14 +57,21 @@ function candidates(request: PlanRequest, machines: readonly Machine[], constant
 export function recommend(placements: readonly Placement[]): Placement | null {
   const fitting = placements.filter((placement) => placement.fits)
   const fastest = (list: Placement[]) =>
-    list.reduce<Placement | null>((best, one) => (best === null || one.decodeTokS.expected > best.decodeTokS.expected ? one : best), null)
+    list.reduce<Placement | null>(
+      (best, one) => (best === null || one.decodeTokS.expected > best.decodeTokS.expected ? one : best),
+      null,
+    )
   const solo = fastest(fitting.filter((placement) => placement.strategy === 'solo'))
   const pool = fastest(fitting.filter((placement) => placement.strategy !== 'solo'))
   if (!solo || !pool) return solo ?? pool
   return pool.decodeTokS.expected >= solo.decodeTokS.expected * POOL_GAIN ? pool : solo
 }
 
-export function plan(request: PlanRequest, machines: readonly Machine[], constants: Constants = shipped): Plan {
+export function plan(
+  request: PlanRequest,
+  machines: readonly Machine[],
+  constants: Constants = shipped,
+): Plan {
   const { model, quant, weights } = request
   const placements = candidates(request, machines, constants).sort(
     (a, b) => Number(b.fits) - Number(a.fits) || b.decodeTokS.expected - a.decodeTokS.expected,
@@ -73,7 +80,9 @@ export function plan(request: PlanRequest, machines: readonly Machine[], constan
   for (const machine of machines) for (const doubt of machine.doubts) unknowns.add(doubt)
   if (machines.length > 1 && !request.link) unknowns.add('no link stated: 10 GbE over TCP assumed')
   if (placements.some((placement) => placement.basis === 'modelled' && placement.fits))
-    unknowns.add('some of this hardware has never been measured: its family stands in, and the ranges are wider')
+    unknowns.add(
+      'some of this hardware has never been measured: its family stands in, and the ranges are wider',
+    )
   const moe = model.moe
   return {
     model: {

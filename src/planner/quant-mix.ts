@@ -6,7 +6,19 @@ import type { ModelSpec } from './model-spec.ts'
  * head stays at 6.56 bits, so that small models with large vocabularies come out well above the 4.8 bits usually quoted.
  */
 
-export type QuantClass = 'f16' | 'int8' | 'k6' | 'k5' | 'k4' | 'k3' | 'k2' | 'legacy4' | 'iq' | 'fp4' | 'affine' | 'tiny'
+export type QuantClass =
+  | 'f16'
+  | 'int8'
+  | 'k6'
+  | 'k5'
+  | 'k4'
+  | 'k3'
+  | 'k2'
+  | 'legacy4'
+  | 'iq'
+  | 'fp4'
+  | 'affine'
+  | 'tiny'
 
 export interface QuantMix {
   id: string
@@ -29,7 +41,11 @@ const HEAD_SHARE_8B = 0.0654
 function fromFileMix(id: string, fact: QuantFact, quantClass: QuantClass): QuantMix {
   const whole = fact.bpw_llama3_8b ?? fact.bpw
   const bpw = (whole - HEAD_SHARE_8B * Q6_K) / (1 - HEAD_SHARE_8B)
-  return mix(id, quantClass, bpw, { headBpw: Q6_K, source: fact.source, unverified: fact.unverified ?? false })
+  return mix(id, quantClass, bpw, {
+    headBpw: Q6_K,
+    source: fact.source,
+    unverified: fact.unverified ?? false,
+  })
 }
 
 function mix(id: string, quantClass: QuantClass, bpw: number, more: Partial<QuantMix> = {}): QuantMix {
@@ -128,7 +144,9 @@ export interface WeightBytes {
  */
 export function weightBytes(model: ModelSpec, quant: QuantMix, fileBytes: number | null): WeightBytes {
   const expertBpw =
-    model.nativeExpertBpw !== null && quant.expertBpw > model.nativeExpertBpw ? model.nativeExpertBpw : quant.expertBpw
+    model.nativeExpertBpw !== null && quant.expertBpw > model.nativeExpertBpw
+      ? model.nativeExpertBpw
+      : quant.expertBpw
   const routed = model.moe?.routedParams ?? 0
   let experts = (routed * expertBpw) / 8
   let lookup = (model.lookupParams * quant.tableBpw) / 8

@@ -38,15 +38,25 @@ export interface RequestText {
 function whole(name: string, value: number | undefined, fallback: number, most: number): number {
   const given = value ?? fallback
   if (!Number.isInteger(given) || given < 1 || given > most)
-    throw new HolonError('invalid_parameter', `${name} is ${given}; it must be a whole number from 1 to ${most}.`, { param: name })
+    throw new HolonError(
+      'invalid_parameter',
+      `${name} is ${given}; it must be a whole number from 1 to ${most}.`,
+      { param: name },
+    )
   return given
 }
 
 /** @throws HolonError model_not_found with the nearest names */
 export function findModel(name: string): ModelSpec {
   const found = resolveModel(name)
-  if (found) return found.how === 'catalogue' ? found.spec : { ...found.spec, assumed: [...found.spec.assumed, ...describeGuess(name, found.how, found.spec)] }
-  const near = nearest(name, models.map((model) => model.id))
+  if (found)
+    return found.how === 'catalogue'
+      ? found.spec
+      : { ...found.spec, assumed: [...found.spec.assumed, ...describeGuess(name, found.how, found.spec)] }
+  const near = nearest(
+    name,
+    models.map((model) => model.id),
+  )
   throw new HolonError('model_not_found', `No model called "${name}" is known, and the name gives no size.`, {
     param: 'model',
     hint: `${near.length > 0 ? `Did you mean ${near.join(', ')}? ` : ''}Or give a size: dense:70b, moe:235b-a22b, or the path of a GGUF file.`,
@@ -62,7 +72,9 @@ function describeGuess(name: string, how: string, spec: ModelSpec): string[] {
 export function findQuant(text: string, mlx = false): QuantMix {
   const found = parseQuant(text, mlx)
   if (found) return found
-  const names = quants.filter((quant) => quant.kind !== 'kv_cache').map((quant) => quant.id.replace(/^FILE_/, ''))
+  const names = quants
+    .filter((quant) => quant.kind !== 'kv_cache')
+    .map((quant) => quant.id.replace(/^FILE_/, ''))
   throw new HolonError('invalid_parameter', `No quant called "${text}" is known.`, {
     param: 'quant',
     hint: `Nearest: ${nearest(text, [...new Set(names)]).join(', ') || 'Q4_K_M, Q8_0, F16, 4bit, MXFP4'}.`,
@@ -73,12 +85,18 @@ export const kvBitsOf = (text: string | undefined): number => {
   const known: Record<string, number> = { f16: 16, bf16: 16, q8_0: 8.5, q8: 8.5, q4_0: 4.5, q4: 4.5 }
   const bits = known[(text ?? 'f16').toLowerCase()]
   if (bits === undefined)
-    throw new HolonError('invalid_parameter', `No KV cache type called "${text}" is known.`, { param: 'kv', hint: 'Use f16, q8_0 or q4_0.' })
+    throw new HolonError('invalid_parameter', `No KV cache type called "${text}" is known.`, {
+      param: 'kv',
+      hint: 'Use f16, q8_0 or q4_0.',
+    })
   return bits
 }
 
 /** @throws HolonError model_not_found, invalid_parameter */
-export function readRequest(text: RequestText, given?: { model: ModelSpec; weights: WeightBytes; quant: QuantMix }): PlanRequest {
+export function readRequest(
+  text: RequestText,
+  given?: { model: ModelSpec; weights: WeightBytes; quant: QuantMix },
+): PlanRequest {
   const model = given?.model ?? findModel(text.model)
   const mlx = /mlx|exo/i.test(text.engine ?? '')
   const wanted = text.quant ?? (model.nativeExpertBpw !== null ? 'MXFP4' : mlx ? '4bit' : 'Q4_K_M')
@@ -89,13 +107,20 @@ export function readRequest(text: RequestText, given?: { model: ModelSpec; weigh
       param: 'link',
       hint: `Nearest: ${linkNamesNear(text.link).join(', ') || 'tb5-rdma, eth-10g, wifi6'}.`,
     })
-  const contextTokens = whole('context', text.contextTokens, Math.min(8192, model.maxContext ?? 8192), 16_777_216)
+  const contextTokens = whole(
+    'context',
+    text.contextTokens,
+    Math.min(8192, model.maxContext ?? 8192),
+    16_777_216,
+  )
   const doubts = [...model.assumed]
   if (!text.quant && !given) doubts.push(`quant not stated: ${quant.id} assumed`)
   if (quant.unverified) doubts.push(`the size of ${quant.id} is unverified`)
   if (link?.unverified) doubts.push(`latency or bandwidth of ${link.name} is not measured: ${link.source}`)
   if (model.maxContext !== null && contextTokens > model.maxContext)
-    doubts.push(`${model.id} was trained for ${model.maxContext} tokens; ${contextTokens} need RoPE scaling and may lose quality`)
+    doubts.push(
+      `${model.id} was trained for ${model.maxContext} tokens; ${contextTokens} need RoPE scaling and may lose quality`,
+    )
   return {
     model,
     quant,
@@ -112,7 +137,15 @@ export function readRequest(text: RequestText, given?: { model: ModelSpec; weigh
 
 /** MLX has no K-quants: the affine format of as many bits stands in, with its own size. */
 function inMlx(request: PlanRequest): { quant: QuantMix; weights: WeightBytes } {
-  const bits: Partial<Record<QuantMix['class'], number>> = { k2: 2, k3: 3, k4: 4, legacy4: 4, iq: 4, k5: 5, k6: 6 }
+  const bits: Partial<Record<QuantMix['class'], number>> = {
+    k2: 2,
+    k3: 3,
+    k4: 4,
+    legacy4: 4,
+    iq: 4,
+    k5: 5,
+    k6: 6,
+  }
   const wanted = bits[request.quant.class]
   const quant = wanted === undefined ? null : parseQuant(`${wanted}bit`, true)
   return quant ? { quant, weights: weightBytes(request.model, quant, null) } : request

@@ -16,14 +16,22 @@ export interface Stage {
 export type SplitObjective = 'latency' | 'throughput'
 
 /** Layers per stage, or null when the layers do not fit. A stage may get none: it is then left out. */
-export function splitLayers(stages: readonly Stage[], layers: number, objective: SplitObjective): number[] | null {
+export function splitLayers(
+  stages: readonly Stage[],
+  layers: number,
+  objective: SplitObjective,
+): number[] | null {
   const room = stages.reduce((sum, stage) => sum + Math.min(layers, Math.max(0, stage.capacity)), 0)
   if (room < layers || layers <= 0) return null
   return objective === 'latency' ? forLatency(stages, layers) : forThroughput(stages, layers)
 }
 
 /** Seconds of a split under an objective; the test's exhaustive search minimises the same. */
-export function splitCost(stages: readonly Stage[], split: readonly number[], objective: SplitObjective): number {
+export function splitCost(
+  stages: readonly Stage[],
+  split: readonly number[],
+  objective: SplitObjective,
+): number {
   const times = stages.map((stage, i) => {
     const count = split[i] ?? 0
     return count > 0 ? count * stage.secondsPerLayer + stage.fixedSeconds : 0
@@ -51,7 +59,9 @@ const EXACT_CHOICES = 4096
  * first: with linear stage times that is optimal by exchange.
  */
 function forLatency(stages: readonly Stage[], layers: number): number[] {
-  const bySpeed = stages.map((_, i) => i).sort((a, b) => stages[a]!.secondsPerLayer - stages[b]!.secondsPerLayer || a - b)
+  const bySpeed = stages
+    .map((_, i) => i)
+    .sort((a, b) => stages[a]!.secondsPerLayer - stages[b]!.secondsPerLayer || a - b)
   const kinds = new Map<string, number[]>()
   for (const i of bySpeed) {
     const { secondsPerLayer, capacity, fixedSeconds } = stages[i]!
@@ -73,7 +83,11 @@ function forLatency(stages: readonly Stage[], layers: number): number[] {
       rest = Math.floor(rest / (groups[g]!.length + 1))
     }
     const chosen = new Set(groups.flatMap((group, g) => group.slice(0, counts[g])))
-    const split = greedy(stages, bySpeed.filter((i) => chosen.has(i)), layers)
+    const split = greedy(
+      stages,
+      bySpeed.filter((i) => chosen.has(i)),
+      layers,
+    )
     if (!split) continue
     const cost = splitCost(stages, split, 'latency')
     if (cost < bestCost - 1e-15) {
@@ -88,12 +102,22 @@ function forLatency(stages: readonly Stage[], layers: number): number[] {
 function forThroughput(stages: readonly Stage[], layers: number): number[] {
   const within = (limit: number) =>
     stages.map((stage) =>
-      Math.max(0, Math.min(Math.floor(stage.capacity), layers, Math.floor((limit - stage.fixedSeconds) / stage.secondsPerLayer + 1e-9))),
+      Math.max(
+        0,
+        Math.min(
+          Math.floor(stage.capacity),
+          layers,
+          Math.floor((limit - stage.fixedSeconds) / stage.secondsPerLayer + 1e-9),
+        ),
+      ),
     )
   // The answer is one of the finitely many stage times; bisect among them.
   const times = stages
     .flatMap((stage) =>
-      Array.from({ length: Math.min(layers, Math.floor(stage.capacity)) }, (_, n) => (n + 1) * stage.secondsPerLayer + stage.fixedSeconds),
+      Array.from(
+        { length: Math.min(layers, Math.floor(stage.capacity)) },
+        (_, n) => (n + 1) * stage.secondsPerLayer + stage.fixedSeconds,
+      ),
     )
     .sort((a, b) => a - b)
   let low = 0
@@ -107,7 +131,9 @@ function forThroughput(stages: readonly Stage[], layers: number): number[] {
   const split = within(times[low]!)
   // Some stages may have taken more than is left: hand the surplus back from the slowest.
   let surplus = split.reduce((a, b) => a + b, 0) - layers
-  const slowestFirst = stages.map((_, i) => i).sort((a, b) => stages[b]!.secondsPerLayer - stages[a]!.secondsPerLayer)
+  const slowestFirst = stages
+    .map((_, i) => i)
+    .sort((a, b) => stages[b]!.secondsPerLayer - stages[a]!.secondsPerLayer)
   for (const i of slowestFirst) {
     const give = Math.min(surplus, split[i]!)
     split[i]! -= give

@@ -1,5 +1,5 @@
-import type { ChipFact } from '../facts/index.ts'
 import { GiB } from '../core/units.ts'
+import type { ChipFact } from '../facts/index.ts'
 
 /**
  * How much of a machine's memory a model may occupy. On a Mac the live limit is read by the profile; for machines one
@@ -65,7 +65,10 @@ export function usableMemory(chip: ChipFact, totalBytes: number, cards = 1, maco
   return {
     limitBytes: Math.max(0, totalBytes - reserve),
     reserveBytes: Math.min(totalBytes, reserve),
-    how: chip.id === 'dgx-spark-gb10' ? '119.7 of 128 GiB are exposed' : 'memory less what the system needs (1 to 4 GB)',
+    how:
+      chip.id === 'dgx-spark-gb10'
+        ? '119.7 of 128 GiB are exposed'
+        : 'memory less what the system needs (1 to 4 GB)',
     estimated: chip.tier === 'apu',
   }
 }

@@ -1,3 +1,4 @@
+export * from './catalogue.ts'
 export * from './fleet.ts'
 export * from './machine.ts'
 export * from './model.ts'

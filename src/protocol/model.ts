@@ -11,6 +11,18 @@ export const loadProgress = z.object({
 })
 export type LoadProgress = z.infer<typeof loadProgress>
 
+/** What a model's header says of its name: GGUF's `general.*`, or the same told by an engine. */
+export const modelNaming = z.object({
+  name: z.string().nullish(),
+  basename: z.string().nullish(),
+  sizeLabel: z.string().nullish(),
+  finetune: z.string().nullish(),
+  version: z.string().nullish(),
+  /** Repositories or names of the models it was made from. */
+  baseModels: z.array(z.string()).optional(),
+})
+export type ModelNaming = z.infer<typeof modelNaming>
+
 /** A model file (or set of split files) on one machine, described from its own header. */
 export const modelInfo = z.object({
   /** The name callers use, unique on the node, stable across restarts. */
@@ -24,6 +36,9 @@ export const modelInfo = z.object({
   engine: z.string().optional(),
   architecture: z.string().nullable(),
   name: z.string().nullable(),
+  naming: modelNaming.nullish(),
+  /** Equal for equal weights on any machine: `gguf-` and a fingerprint of tensors and samples of them. */
+  weightsId: z.string().nullish(),
   quant: z.string().nullable(),
   paramsTotal: z.number().nonnegative().nullable(),
   sizeBytes: z.number().int().nonnegative(),

@@ -1,6 +1,24 @@
+import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import { machineProfile } from './machine.ts'
 import { type LoadProgress, nodeModel, runningModel } from './model.ts'
+
+/** Where a node of the fleet stands with its hub; the table is in docs/concepts/fleet.md. */
+export const memberPhases = ['joining', 'ready', 'suspect', 'probation', 'gone', 'revoked'] as const
+
+/** What the hub knows of a node behind a tunnel, beside what the node says. */
+export const nodeLink = z.object({
+  phase: z.enum(memberPhases),
+  /** Milliseconds since the epoch. */
+  sinceMs: z.number(),
+  /** Why it is not ready, when it is not. */
+  reason: z.string().nullable(),
+  address: z.string().nullable(),
+  agentVersion: z.string().nullable(),
+  /** Round trip of the latest heartbeat, milliseconds. */
+  rttMs: z.number().nullable(),
+})
+export type NodeLink = z.infer<typeof nodeLink>
 
 export const nodeState = z.object({
   id: z.string(),
@@ -11,6 +29,11 @@ export const nodeState = z.object({
   models: z.array(nodeModel),
   running: z.array(runningModel),
   memory: z.object({ budgetBytes: z.number(), usedBytes: z.number() }),
+  /** What the machine is for, and where it stands, in its owner's words. */
+  role: z.string().nullish(),
+  place: z.string().nullish(),
+  /** Absent for the hub's own machine. */
+  link: nodeLink.optional(),
 })
 export type NodeState = z.infer<typeof nodeState>
 
@@ -31,6 +54,8 @@ export interface EngineLease {
   readonly origin: string
   /** Headers the engine wants (its per-launch secret). */
   readonly headers: Readonly<Record<string, string>>
+  /** The way to an engine that is not on this machine; without it, `origin` is dialled. */
+  readonly dispatcher?: Dispatcher
   /** Request parameters the engine honours, by their OpenAI names. */
   readonly parameters: ReadonlySet<string>
   /** Answers it can give at once; more wait in the hub. */

@@ -42,6 +42,11 @@ export class Heartbeat {
     this.lastHeard = this.clock.now()
   }
 
+  /** Milliseconds since something whole arrived. */
+  get silentMs(): number {
+    return Math.max(0, this.clock.now() - this.lastHeard)
+  }
+
   private schedule(): void {
     this.dueAt = this.clock.now() + this.timing.heartbeatMs
     this.cancel = this.clock.after(this.timing.heartbeatMs, () => this.tick())

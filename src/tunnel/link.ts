@@ -93,6 +93,11 @@ export class TunnelLink {
     return this.ws.bufferedAmount
   }
 
+  /** Milliseconds since the peer gave a sign of life. */
+  get silentMs(): number {
+    return this.heartbeat.silentMs
+  }
+
   /** Ends it by our own wish. */
   close(code: number, reason: string, error: ErrorCode = 'tunnel_lost'): void {
     this.finish('us', code, error, reason)

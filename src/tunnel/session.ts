@@ -22,6 +22,8 @@ export interface TunnelStats {
   bufferedBytes: number
   /** Of the latest heartbeat, in milliseconds. */
   rttMs: number | null
+  /** Since the node's last sign of life, in milliseconds. */
+  silentMs: number
 }
 
 export interface TunnelSession {
@@ -118,6 +120,7 @@ export class HubSession implements TunnelSession {
       bytesOut: this.link.duplex.bytesOut,
       bufferedBytes: this.link.bufferedBytes,
       rttMs: this.link.rttMs,
+      silentMs: this.link.silentMs,
     }
   }
 

@@ -25,11 +25,14 @@
  * | `!flood`        | a stream of 64 MiB                                                                |
  * | `!no-usage`     | tells neither usage nor timings                                                   |
  * | `!late`         | headers after 300 ms                                                              |
+ *
+ * What it says beside plain words is in fake-words.ts.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { layOut, speak, speakWhole, timings, tokenize, usage, wordsFor } from './fake-words.ts'
 
 export interface SeenRequest {
   path: string
@@ -52,6 +55,8 @@ export class FakeEngine {
   aborted = 0
   inFlight = 0
   maxInFlight = 0
+  /** Paths it does not have. */
+  readonly hidden = new Set<string>()
   /** Bytes of a `!flood` that were taken off our hands. */
   flooded = 0
   private readonly server: Server
@@ -89,7 +94,10 @@ export class FakeEngine {
       this.inFlight--
       if (!res.writableFinished) this.aborted++
     })
-    if (req.url === '/v1/embeddings') embed(body, res)
+    if (this.hidden.has(req.url ?? '')) res.writeHead(404).end()
+    else if (req.url === '/v1/embeddings') embed(body, res)
+    else if (req.url === '/apply-template') layOut(body, res)
+    else if (req.url === '/tokenize') tokenize(body, res)
     else await this.generate(req, body, res)
   }
 
@@ -98,7 +106,10 @@ export class FakeEngine {
     const call: Call = { text: lastText(body), stream: body.stream === true, body, res, kind }
     if (await this.misbehave(call, req.socket)) return
     if (call.text === '!late') await sleep(300)
-    if (call.stream) await this.stream(call)
+    const words = wordsFor(call.text, body)
+    if (call.stream && words !== null) speak(call, words)
+    else if (call.stream) await this.stream(call)
+    else if (words !== null) speakWhole(call, words)
     else whole(call)
   }
 
@@ -139,6 +150,11 @@ export class FakeEngine {
             type: 'exceed_context_size_error',
           },
         })
+        return true
+      case '!alien':
+        res.writeHead(200, { 'content-type': call.stream ? 'text/event-stream' : 'application/json' })
+        if (call.stream) res.write(`data: ${JSON.stringify(delta(call, 0, 'word0 '))}\n\n`)
+        res.end('data: <html>\n\n')
         return true
       case '!fail':
         res.writeHead(500, { 'content-type': 'text/plain' }).end('out of luck')
@@ -228,22 +244,6 @@ function drainedOrClosed(res: ServerResponse): Promise<void> {
     res.on('drain', over)
     res.on('close', over)
   })
-}
-
-const usage = {
-  prompt_tokens: 7,
-  completion_tokens: 4,
-  total_tokens: 11,
-  prompt_tokens_details: { cached_tokens: 3 },
-}
-const timings = {
-  cache_n: 3,
-  prompt_n: 4,
-  prompt_ms: 10,
-  prompt_per_second: 400,
-  predicted_n: 4,
-  predicted_ms: 40,
-  predicted_per_second: 100,
 }
 
 function choices(body: Record<string, unknown>): number {

@@ -22,10 +22,18 @@ export interface Running {
   finished: Promise<Finished>
 }
 
+export type Where = (program: string, ...args: string[]) => { program: string; args: string[] }
+
 /** Starts the real command line as its own process. The environment holds only what is given, PATH and HOME. */
-export function startCli(args: string[], env: Record<string, string>): Running {
+export function startCli(
+  args: string[],
+  env: Record<string, string>,
+  /** How to run a program elsewhere than here, in a network namespace for example. */
+  where: Where = (program, ...words) => ({ program, args: words }),
+): Running {
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [main, ...args], {
+  const line = where(process.execPath, main, ...args)
+  const child = spawn(line.program, line.args, {
     // An Ollama that happens to run here is none of the tests' business.
     env: { PATH, HOME, NO_COLOR: '1', HOLON_ATTACH: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -63,8 +71,8 @@ export function startCli(args: string[], env: Record<string, string>): Running {
   return { child, output: () => ({ stdout, stderr }), until, finished }
 }
 
-export const runCli = (args: string[], env: Record<string, string>): Promise<Finished> =>
-  startCli(args, env).finished
+export const runCli = (args: string[], env: Record<string, string>, where?: Where): Promise<Finished> =>
+  startCli(args, env, where).finished
 
 /** Every process below `pid`, by the system's own account (Linux). */
 export function descendants(pid: number): number[] {

@@ -3,13 +3,16 @@ import { asHolonError } from '../../core/errors.ts'
 import { quantOfHeader } from '../../formats/gguf/file-type.ts'
 import {
   type GgufHeader,
+  type GgufTensor,
   ggufArray,
   ggufBoolean,
   ggufNumber,
-  ggufPerLayer,
   ggufString,
 } from '../../formats/gguf/gguf-header.ts'
 import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
+import { weightsId } from '../../formats/gguf/weights-id.ts'
+import { cacheBytesOf } from '../../formats/model-spec/cache-bytes.ts'
+import type { ModelNaming } from '../../protocol/model.ts'
 import type { ModelShape } from '../memory-need.ts'
 
 export interface ModelDescription {
@@ -17,6 +20,10 @@ export interface ModelDescription {
   kind: 'model' | 'part'
   architecture: string | null
   name: string | null
+  /** What the header says of the name, part by part. */
+  naming: ModelNaming | null
+  /** See `weightsId`; null when the file cannot be used. */
+  weightsId: string | null
   quant: string | null
   paramsTotal: number | null
   sizeBytes: number
@@ -31,6 +38,8 @@ const broken: Omit<ModelDescription, 'sizeBytes' | 'problem'> = {
   kind: 'model',
   architecture: null,
   name: null,
+  naming: null,
+  weightsId: null,
   quant: null,
   paramsTotal: null,
   contextMax: null,
@@ -41,7 +50,8 @@ const broken: Omit<ModelDescription, 'sizeBytes' | 'problem'> = {
 /** Never throws: a file that cannot be used is described with its problem. `sizeBytes` is what is on the disk. */
 export async function describeModel(path: string, sizeBytes: number): Promise<ModelDescription> {
   try {
-    const { header, tensors } = await readGgufSet(path)
+    const set = await readGgufSet(path)
+    const { header, tensors } = set
     const type = ggufString(header, 'general.type')
     const architecture = ggufString(header, 'general.architecture')
     const shape = architecture === null ? null : shapeOf(header, architecture, tensors)
@@ -49,6 +59,8 @@ export async function describeModel(path: string, sizeBytes: number): Promise<Mo
       kind: type === null || type === 'model' ? 'model' : 'part',
       architecture,
       name: ggufString(header, 'general.name'),
+      naming: namingOf(header),
+      weightsId: tensors.length > 0 ? await weightsId(set) : null,
       quant: quantOfHeader(header, tensors),
       paramsTotal: tensors.reduce((sum, tensor) => sum + tensor.weights, 0) || null,
       sizeBytes,
@@ -59,6 +71,22 @@ export async function describeModel(path: string, sizeBytes: number): Promise<Mo
     }
   } catch (thrown) {
     return { ...broken, sizeBytes, problem: asHolonError(thrown).message }
+  }
+}
+
+/** Long values are cut: a header is not to be trusted, and this goes to the hub with every model. */
+function namingOf(header: GgufHeader): ModelNaming {
+  const text = (key: string): string | null => ggufString(header, key)?.slice(0, 200) ?? null
+  const bases = Math.min(16, ggufNumber(header, 'general.base_model.count') ?? 0)
+  return {
+    name: text('general.name'),
+    basename: text('general.basename'),
+    sizeLabel: text('general.size_label'),
+    finetune: text('general.finetune'),
+    version: text('general.version'),
+    baseModels: Array.from({ length: Math.max(0, bases) }, (_, index) =>
+      text(`general.base_model.${index}.name`),
+    ).filter((name) => name !== null),
   }
 }
 
@@ -82,23 +110,12 @@ function isEmbedding(header: GgufHeader, architecture: string): boolean {
   )
 }
 
-function shapeOf(
-  header: GgufHeader,
-  architecture: string,
-  tensors: readonly { bytes: number }[],
-): ModelShape {
+function shapeOf(header: GgufHeader, architecture: string, tensors: readonly GgufTensor[]): ModelShape {
   const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
-  const layers = number('block_count') ?? 0
-  const embedding = number('embedding_length') ?? 0
-  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
-  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads ?? []
-  const headDim = heads?.[0] ? embedding / heads[0] : 0
   return {
     weightBytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
-    kvHeadsPerLayer: kvHeads,
-    keyLength: number('attention.key_length') ?? headDim,
-    valueLength: number('attention.value_length') ?? headDim,
-    embeddingLength: embedding,
+    cacheBytes: cacheBytesOf(header, tensors),
+    embeddingLength: number('embedding_length') ?? 0,
     vocabulary: ggufArray(header, 'tokenizer.ggml.tokens')?.length ?? number('vocab_size') ?? 0,
   }
 }

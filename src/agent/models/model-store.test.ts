@@ -66,6 +66,15 @@ it('describes a model from its header', async () => {
     format: 'gguf',
     architecture: 'llama',
     name: 'Tiny',
+    naming: {
+      name: 'Tiny',
+      basename: null,
+      sizeLabel: null,
+      finetune: null,
+      version: null,
+      baseModels: [],
+    },
+    weightsId: expect.stringMatching(/^gguf-[0-9a-f]{24}$/),
     quant: 'Q4_K_M',
     paramsTotal: 640,
     sizeBytes: llama().length,
@@ -74,11 +83,10 @@ it('describes a model from its header', async () => {
     demo: false,
     problem: null,
   })
-  expect((await store.find('m-q4_k_m')).shape).toMatchObject({
-    kvHeadsPerLayer: [2, 2],
-    keyLength: 16,
-    weightBytes: 1280,
-  })
+  const { shape } = await store.find('m-q4_k_m')
+  expect(shape).toMatchObject({ weightBytes: 1280 })
+  // Two layers, two KV heads of 16, keys and values of 16 bits.
+  expect(shape?.cacheBytes(100, 2)).toBe(2 * 100 * 2 * 2 * 32 * 2)
 })
 
 it('lists the shipped demonstration model last, and the models of the folders it was given', async () => {

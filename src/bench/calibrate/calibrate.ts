@@ -93,7 +93,11 @@ const quantile = (sorted: readonly number[], q: number): number =>
 function interval(held: readonly Held[]): Interval {
   const logs = held.map((entry) => Math.log(entry.seconds / entry.measured)).sort((a, b) => a - b)
   const tail = (1 - INTERVAL_SHARE) / 2
-  return { low: round(Math.exp(quantile(logs, tail))), high: round(Math.exp(quantile(logs, 1 - tail))), rows: held.length }
+  return {
+    low: round(Math.exp(quantile(logs, tail))),
+    high: round(Math.exp(quantile(logs, 1 - tail))),
+    rows: held.length,
+  }
 }
 
 const round = (value: number): number => Math.round(value * 1e4) / 1e4
@@ -104,7 +108,9 @@ function rounded(effects: Effects): Effects {
       term,
       {
         base: round(fitted.base),
-        effects: Object.fromEntries(Object.entries(fitted.effects).map(([key, value]) => [key, round(value)])),
+        effects: Object.fromEntries(
+          Object.entries(fitted.effects).map(([key, value]) => [key, round(value)]),
+        ),
       },
     ]),
   )
@@ -113,7 +119,8 @@ function rounded(effects: Effects): Effects {
 export function intervalsFrom(cv: CrossValidated): Constants['intervals'] {
   const solo = (held: readonly Held[]) => held.filter((entry) => entry.row.nodes === 1)
   const pooled = (held: readonly Held[]) => held.filter((entry) => entry.row.nodes > 1)
-  const seen = (held: readonly Held[], chipSeen: boolean) => held.filter((entry) => entry.chipSeen === chipSeen)
+  const seen = (held: readonly Held[], chipSeen: boolean) =>
+    held.filter((entry) => entry.chipSeen === chipSeen)
   return {
     share: INTERVAL_SHARE,
     decode: {
@@ -128,4 +135,3 @@ export function intervalsFrom(cv: CrossValidated): Constants['intervals'] {
     },
   }
 }
-

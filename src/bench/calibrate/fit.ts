@@ -25,7 +25,12 @@ export interface Priors {
   noise: number
 }
 
-export function fitEffects(observations: readonly Observation[], priors: Priors, rounds = 40, start: Effects | null = null): Effects {
+export function fitEffects(
+  observations: readonly Observation[],
+  priors: Priors,
+  rounds = 40,
+  start: Effects | null = null,
+): Effects {
   const names: { term: string; key: string | null; mean: number; precision: number }[] = []
   const index = new Map<string, number>()
   const idOf = (term: string, key: string | null): number => {
@@ -34,7 +39,12 @@ export function fitEffects(observations: readonly Observation[], priors: Priors,
     if (known !== undefined) return known
     const prior = priors.base[term] ?? { mean: 0, sd: 1 }
     const sd = key === null ? prior.sd : priors.sd(term, key)
-    names.push({ term, key, mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0), precision: 1 / (sd * sd) })
+    names.push({
+      term,
+      key,
+      mean: key === null ? prior.mean : (priors.mean?.(term, key) ?? 0),
+      precision: 1 / (sd * sd),
+    })
     index.set(name, names.length - 1)
     return names.length - 1
   }
@@ -157,7 +167,8 @@ function solve(hessian: Float64Array, gradient: Float64Array, size: number, damp
 function toEffects(names: { term: string; key: string | null }[], theta: Float64Array): Effects {
   const effects: Record<string, { base: number; effects: Record<string, number> }> = {}
   names.forEach(({ term, key }, i) => {
-    const entry = (effects[term] ??= { base: 0, effects: {} })
+    const entry = effects[term] ?? { base: 0, effects: {} }
+    effects[term] = entry
     if (key === null) entry.base = theta[i]!
     else if (Math.abs(theta[i]!) > 5e-4) entry.effects[key] = theta[i]!
   })

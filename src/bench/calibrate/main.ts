@@ -14,7 +14,8 @@ export interface CalibrationPaths {
   report: string
 }
 
-const pairs = (held: readonly Held[]) => held.map((entry) => ({ predicted: 1 / entry.seconds, measured: 1 / entry.measured }))
+const pairs = (held: readonly Held[]) =>
+  held.map((entry) => ({ predicted: 1 / entry.seconds, measured: 1 / entry.measured }))
 
 function table(cv: CrossValidated) {
   const solo = cv.decode.filter((entry) => entry.row.nodes === 1)
@@ -65,7 +66,12 @@ export function calibrate(paths: CalibrationPaths, onProgress: (what: string) =>
 }
 
 /** One line per term, so that a change of the fit is a readable difference. */
-function source(constants: { provenance: unknown; decode: object; prefill: object; intervals: unknown }): string {
+function source(constants: {
+  provenance: unknown
+  decode: object
+  prefill: object
+  intervals: unknown
+}): string {
   const group = (effects: object) =>
     Object.entries(effects)
       .sort(([a], [b]) => a.localeCompare(b))

@@ -18,7 +18,7 @@ function weighted(rows: Row[], spread: number): number[] {
 
 export function decodeTarget(all: readonly Row[]): Target {
   const rows = all.filter((row) => row.measured.decodeTokS !== null)
-  const weights = weighted(rows, 0.4)
+  const weights = weighted(rows, 0.47)
   return {
     name: 'decode',
     rows,

@@ -12,9 +12,37 @@ const ln = Math.log
 const SCALE = 1.4
 
 const decodeSpread: Record<string, Spread> = {
-  weights: { vendor: 0.08, tier: 0.08, family: 0.08, chip: 0.06, backend: 0.06, engine: 0.08, wrapper: 0.06, flavour: 0.05, moe: 0.15, hybrid: 0.08, host: 0.3, quant: 0.08, draft: 0.5 },
+  weights: {
+    vendor: 0.08,
+    tier: 0.08,
+    family: 0.08,
+    chip: 0.06,
+    backend: 0.06,
+    engine: 0.08,
+    wrapper: 0.06,
+    flavour: 0.05,
+    moe: 0.15,
+    hybrid: 0.08,
+    host: 0.3,
+    quant: 0.08,
+    draft: 0.5,
+  },
   unpack: { vendor: 0.4, family: 0.3, backend: 0.3, quant: 0.5, era: 0.4, engine: 0.3 },
-  layers: { vendor: 0.3, tier: 0.2, family: 0.2, chip: 0.1, backend: 0.3, engine: 0.3, wrapper: 0.2, flavour: 0.1, moe: 0.4, hybrid: 0.3, host: 0.5, era: 0.3, draft: 0.5 },
+  layers: {
+    vendor: 0.3,
+    tier: 0.2,
+    family: 0.2,
+    chip: 0.1,
+    backend: 0.3,
+    engine: 0.3,
+    wrapper: 0.2,
+    flavour: 0.1,
+    moe: 0.4,
+    hybrid: 0.3,
+    host: 0.5,
+    era: 0.3,
+    draft: 0.5,
+  },
   kv: { vendor: 0.2, tier: 0.1, family: 0.2, chip: 0.1, backend: 0.3, engine: 0.3, kv: 0.3, flash: 0.4 },
   hop: { engine: 0.5, wrapper: 0.5, transport: 0.5 },
   allreduce: { engine: 0.5, wrapper: 0.5, transport: 0.5 },
@@ -42,8 +70,39 @@ export const decodePriors: Priors = {
 }
 
 const prefillSpread: Record<string, Spread> = {
-  'prefill.compute': { vendor: 0.5, tier: 0.3, family: 0.4, chip: 0.15, backend: 0.4, engine: 0.3, wrapper: 0.2, flavour: 0.3, moe: 0.5, hybrid: 0.3, host: 0.5, quant: 0.08, quantOn: 0.2, era: 0.3, gpus: 0.25 },
-  'prefill.experts': { vendor: 0.5, tier: 0.3, family: 0.4, chip: 0.1, backend: 0.4, engine: 0.3, wrapper: 0.2, flavour: 0.3, hybrid: 0.3, host: 0.5, quant: 0.08, quantOn: 0.2, era: 0.3, gpus: 0.25 },
+  'prefill.compute': {
+    vendor: 0.5,
+    tier: 0.3,
+    family: 0.4,
+    chip: 0.15,
+    backend: 0.4,
+    engine: 0.3,
+    wrapper: 0.2,
+    flavour: 0.3,
+    moe: 0.5,
+    hybrid: 0.3,
+    host: 0.5,
+    quant: 0.08,
+    quantOn: 0.2,
+    era: 0.3,
+    gpus: 0.25,
+  },
+  'prefill.experts': {
+    vendor: 0.5,
+    tier: 0.3,
+    family: 0.4,
+    chip: 0.1,
+    backend: 0.4,
+    engine: 0.3,
+    wrapper: 0.2,
+    flavour: 0.3,
+    hybrid: 0.3,
+    host: 0.5,
+    quant: 0.08,
+    quantOn: 0.2,
+    era: 0.3,
+    gpus: 0.25,
+  },
   'prefill.tiles': { vendor: 0.4, backend: 0.4, engine: 0.4, family: 0.3 },
   'prefill.attention': { vendor: 0.4, family: 0.3, backend: 0.4, engine: 0.4, flash: 0.5, kv: 0.5 },
   'prefill.weights': { vendor: 0.3, backend: 0.3, family: 0.2, moe: 0.5 },
@@ -54,20 +113,24 @@ const prefillSpread: Record<string, Spread> = {
 
 export const prefillPriors: Priors = {
   base: {
-    'prefill.compute': { mean: ln(2.2), sd: 0.5 },
-    'prefill.experts': { mean: ln(2.6), sd: 0.5 },
-    'prefill.tiles': { mean: ln(1.5), sd: 0.7 },
-    'prefill.attention': { mean: ln(3), sd: 0.7 },
-    'prefill.weights': { mean: ln(1.2), sd: 0.2 },
-    'prefill.layers': { mean: ln(2), sd: 0.7 },
-    'prefill.hop': { mean: ln(2), sd: 1 },
-    'prefill.allreduce': { mean: ln(2), sd: 1 },
+    'prefill.compute': { mean: ln(2.2), sd: 0.3 },
+    'prefill.experts': { mean: ln(2.6), sd: 0.3 },
+    'prefill.tiles': { mean: ln(1.5), sd: 0.42 },
+    'prefill.attention': { mean: ln(3), sd: 0.42 },
+    'prefill.weights': { mean: ln(1.2), sd: 0.12 },
+    'prefill.layers': { mean: ln(2), sd: 0.42 },
+    'prefill.hop': { mean: ln(2), sd: 0.6 },
+    'prefill.allreduce': { mean: ln(2), sd: 0.6 },
   },
   sd: (term, key) => {
     const spread = prefillSpread[term]
-    return (key.includes('/') && key.startsWith('quant') ? spread?.quantOn : spread?.[key.replace(/[:/].*/, '')]) ?? 0.3
+    return (
+      (key.includes('/') && key.startsWith('quant')
+        ? spread?.quantOn
+        : spread?.[key.replace(/[:/].*/, '')]) ?? 0.3
+    )
   },
   // Without flash attention the scores are written to memory and read back.
   mean: (term, key) => (term === 'prefill.attention' && key === 'flash:off' ? ln(2) : 0),
-  noise: 0.3,
+  noise: 0.48,
 }

@@ -47,7 +47,11 @@ const number = (text: string | undefined): number | null => {
 const BENCH_TAIL = [32, 128]
 
 /** Mean tokens in the cache while decoding, and where the timed prompt starts, from how each tool reports. */
-function depths(engine: string, context: number | null, prompt: number | null): { depth: number; promptStart: number } {
+function depths(
+  engine: string,
+  context: number | null,
+  prompt: number | null,
+): { depth: number; promptStart: number } {
   if (context === null) return { depth: prompt === null ? 200 : prompt + 100, promptStart: 0 }
   if (engine === 'llama.cpp') {
     // llama-bench: tgN starts empty, so that the mean depth is half; `@ dD` with tg32 ends at D + 32.
@@ -56,7 +60,8 @@ function depths(engine: string, context: number | null, prompt: number | null): 
     if (start !== undefined && prompt !== null && start !== prompt && prompt % 512 === 0)
       return { depth: start + 16, promptStart: start }
   }
-  if (engine === 'ds4' && prompt !== null) return { depth: context, promptStart: Math.max(0, context - prompt) }
+  if (engine === 'ds4' && prompt !== null)
+    return { depth: context, promptStart: Math.max(0, context - prompt) }
   return { depth: context, promptStart: 0 }
 }
 
@@ -94,7 +99,11 @@ export function readRow(record: CsvRecord): RowOutcome {
       ? parseQuant(mlx ? '4bit' : 'Q4_K_M', mlx)
       : null)
   if (!quant)
-    return skip(quantText === '' && fileGb === null ? 'gives neither size nor quant' : `the quant "${quantText}" is not known`)
+    return skip(
+      quantText === '' && fileGb === null
+        ? 'gives neither size nor quant'
+        : `the quant "${quantText}" is not known`,
+    )
   const nodes = number(record.nodes) ?? 1
   const chipTexts = (record.chip ?? '').split(/ \+ /)
   const memoryText = (record.memory_gb_per_node ?? '').split('/')
@@ -117,7 +126,10 @@ export function readRow(record: CsvRecord): RowOutcome {
     return { hardware: hardware[i] ?? first, memoryBytes: gb === null ? null : gb * 1e9 }
   })
   const link = nodes > 1 ? parseLink(record.link || 'ethernet') : null
-  const backendEngine = mlx && engine.family === 'llama.cpp' ? { ...engine, family: 'mlx' as const, backend: 'mlx' as const } : engine
+  const backendEngine =
+    mlx && engine.family === 'llama.cpp'
+      ? { ...engine, family: 'mlx' as const, backend: 'mlx' as const }
+      : engine
   const context = number(record.context_tokens)
   const prompt = number(record.prompt_tokens)
   const { depth, promptStart } = depths(backendEngine.family, context, prompt)
@@ -168,12 +180,15 @@ function microBatch(engine: string, prompt: number | null, notes: string): numbe
 /** Speculation: stated, or shipped with the model (Ollama's MLX builds of Gemma 4 carry an assistant). */
 function draftOf(record: CsvRecord, mlx: boolean): Setup['draft'] {
   if (/\bmtp\b|speculative/i.test(`${record.model} ${record.engine} ${record.notes}`)) return 'mtp'
-  return mlx && /ollama/i.test(record.engine ?? '') && /gemma-?4/i.test(record.model ?? '') ? 'assistant' : null
+  return mlx && /ollama/i.test(record.engine ?? '') && /gemma-?4/i.test(record.model ?? '')
+    ? 'assistant'
+    : null
 }
 
 /** Fine print of file names: "…-Q4_K_M.gguf", "…-4bit", ":nvfp4". */
 function quantInName(model: string, mlx: boolean): string {
-  const found = /(UD-)?(IQ\d_[A-Z]+|Q\d_K_(?:XL|[SML])|Q\d_[01]|MXFP4|NVFP4|MXFP8|AWQ|BF16|F16|FP8)|(\d)bit/i.exec(model)
+  const found =
+    /(UD-)?(IQ\d_[A-Z]+|Q\d_K_(?:XL|[SML])|Q\d_[01]|MXFP4|NVFP4|MXFP8|AWQ|BF16|F16|FP8)|(\d)bit/i.exec(model)
   if (found) return found[0]
   return mlx ? '4bit' : ''
 }

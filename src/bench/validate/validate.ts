@@ -1,5 +1,5 @@
 import { HolonError } from '../../core/errors.ts'
-import { constants as shipped, decodeSpeed, memoryUse, prefillSpeed } from '../../planner/index.ts'
+import { decodeSpeed, memoryUse, prefillSpeed, constants as shipped } from '../../planner/index.ts'
 import { crossValidate, type Fold, fitAll } from '../calibrate/calibrate.ts'
 import { parseCsv } from './csv.ts'
 import { type Row, readRow } from './row.ts'
@@ -30,7 +30,12 @@ export interface ValidationReport {
   byEngine: Record<string, ErrorSummary>
   bySource: Record<string, ErrorSummary>
   /** Share of measurements inside the stated interval, against the share it promises. */
-  interval: { statedPct: number; decodePct: number | null; prefillPct: number | null; pooledPct: number | null }
+  interval: {
+    statedPct: number
+    decodePct: number | null
+    prefillPct: number | null
+    pooledPct: number | null
+  }
   crossValidated: Fold | null
   predictions?: Prediction[]
 }
@@ -44,14 +49,22 @@ export interface ValidateOptions {
 const REQUIRED = ['model', 'chip', 'decode_tok_s']
 
 /** Reads rows and says why it leaves any out. @throws HolonError invalid_parameter when the columns are not there */
-export function readRows(text: string): { total: number; rows: Row[]; skipped: { id: string; reason: string }[] } {
+export function readRows(text: string): {
+  total: number
+  rows: Row[]
+  skipped: { id: string; reason: string }[]
+} {
   const { columns, records } = parseCsv(text)
   const missing = REQUIRED.filter((name) => !columns.includes(name))
   if (missing.length > 0)
-    throw new HolonError('invalid_parameter', `The file has no column ${missing.map((name) => `"${name}"`).join(', ')}.`, {
-      param: 'file',
-      hint: 'The first line names the columns: id, source_title, engine, model, quant, chip, decode_tok_s and so on.',
-    })
+    throw new HolonError(
+      'invalid_parameter',
+      `The file has no column ${missing.map((name) => `"${name}"`).join(', ')}.`,
+      {
+        param: 'file',
+        hint: 'The first line names the columns: id, source_title, engine, model, quant, chip, decode_tok_s and so on.',
+      },
+    )
   const rows: Row[] = []
   const skipped: { id: string; reason: string }[] = []
   records.forEach((record, i) => {
@@ -115,7 +128,11 @@ function scoreRow(row: Row, held: { decode?: number; prefill?: number } | null):
   }
 }
 
-function heldOutSpeeds(rows: Row[], fold: Fold, onProgress?: (what: string) => void): Map<Row, { decode?: number; prefill?: number }> {
+function heldOutSpeeds(
+  rows: Row[],
+  fold: Fold,
+  onProgress?: (what: string) => void,
+): Map<Row, { decode?: number; prefill?: number }> {
   const cv = crossValidate(rows, fitAll(rows), fold, onProgress)
   const speeds = new Map<Row, { decode?: number; prefill?: number }>(rows.map((row) => [row, {}]))
   for (const entry of cv.decode) speeds.get(entry.row)!.decode = entry.row.setup.batch / entry.seconds

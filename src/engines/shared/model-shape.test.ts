@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { chooseContext } from './model-shape.ts'
 
 const GiB = 2 ** 30
-const shape = { weightsBytes: 4 * GiB, trainedContext: 32_768, kvBytesPerToken: 128 * 1024 }
+const shape = {
+  weightsBytes: 4 * GiB,
+  trainedContext: 32_768,
+  cacheBytes: (tokens: number, parallel: number) => tokens * parallel * 128 * 1024,
+}
 const wish = { contextTokens: null, parallel: 4, availableBytes: 24 * GiB }
 
 describe('the context for a model', () => {

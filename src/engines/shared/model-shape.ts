@@ -1,7 +1,8 @@
 import { HolonError } from '../../core/errors.ts'
 import { formatBytes, GiB } from '../../core/units.ts'
-import { type GgufHeader, ggufNumber, ggufPerLayer, ggufString } from '../../formats/gguf/gguf-header.ts'
+import { type GgufHeader, ggufNumber, ggufString } from '../../formats/gguf/gguf-header.ts'
 import { readGgufSet } from '../../formats/gguf/read-gguf-set.ts'
+import { type CacheBytes, cacheBytesOf } from '../../formats/model-spec/cache-bytes.ts'
 
 /** What an engine must know of a model before it loads it: how big it is and what its context costs. */
 export interface ModelShape {
@@ -10,8 +11,7 @@ export interface ModelShape {
   weightsBytes: number
   /** The longest context it was trained for, in tokens; null when the file does not say. */
   trainedContext: number | null
-  /** KV cache per token of one sequence, 16-bit, in bytes. An upper bound for sliding-window models. */
-  kvBytesPerToken: number
+  cacheBytes: CacheBytes
   layers: number
   /** How an embedding model makes one vector of its tokens' states; null when the file does not say. */
   pooling: 'mean' | 'first' | 'last' | 'none' | null
@@ -25,7 +25,7 @@ const poolings: Record<number, ModelShape['pooling']> = { 0: 'none', 1: 'mean', 
  * @throws HolonError model_file_missing, model_file_invalid
  */
 export async function readModelShape(path: string): Promise<ModelShape> {
-  const { header, totalBytes } = await readGgufSet(path)
+  const { header, tensors, totalBytes } = await readGgufSet(path)
   const architecture = ggufString(header, 'general.architecture')
   if (architecture === null) {
     throw new HolonError('model_file_invalid', `The model file ${path} does not name its architecture.`)
@@ -36,7 +36,7 @@ export async function readModelShape(path: string): Promise<ModelShape> {
     architecture,
     weightsBytes: totalBytes,
     trainedContext: ggufNumber(header, `${architecture}.context_length`),
-    kvBytesPerToken: kvBytesPerToken(header, architecture, layers),
+    cacheBytes: cacheBytesOf(header, tensors),
     layers,
     pooling: poolings[ggufNumber(header, `${architecture}.pooling_type`) ?? -1] ?? null,
   }
@@ -45,18 +45,6 @@ export async function readModelShape(path: string): Promise<ModelShape> {
 /** Pooling that needs every token of the input in one batch. */
 export function poolsWholeInput(shape: Pick<ModelShape, 'pooling'>): boolean {
   return shape.pooling === 'mean' || shape.pooling === 'first'
-}
-
-function kvBytesPerToken(header: GgufHeader, architecture: string, layers: number): number {
-  const number = (key: string): number | null => ggufNumber(header, `${architecture}.${key}`)
-  const latent = number('attention.kv_lora_rank')
-  if (latent) return layers * (latent + (number('rope.dimension_count') ?? 0)) * 2
-  const heads = ggufPerLayer(header, `${architecture}.attention.head_count`, layers)
-  const kvHeads = ggufPerLayer(header, `${architecture}.attention.head_count_kv`, layers) ?? heads
-  const headSize = (number('embedding_length') ?? 0) / Math.max(1, ...(heads ?? [1]))
-  const key = number('attention.key_length') ?? headSize
-  const value = number('attention.value_length') ?? headSize
-  return (kvHeads ?? []).reduce((sum, count) => sum + count, 0) * (key + value) * 2
 }
 
 /** Weights as they stand in memory, and scratch space for one batch. */
@@ -72,13 +60,13 @@ const defaultLongest = 8192
  * @throws HolonError model_too_big, invalid_parameter
  */
 export function chooseContext(
-  shape: Pick<ModelShape, 'weightsBytes' | 'trainedContext' | 'kvBytesPerToken'>,
+  shape: Pick<ModelShape, 'weightsBytes' | 'trainedContext' | 'cacheBytes'>,
   wish: { contextTokens: number | null; parallel: number; availableBytes: number },
 ): number {
   const { parallel, availableBytes } = wish
   const trained = shape.trainedContext ?? 4096
   const left = availableBytes - shape.weightsBytes - Math.min(computeBytes, shape.weightsBytes)
-  const needed = (tokens: number): number => tokens * parallel * shape.kvBytesPerToken
+  const needed = (tokens: number): number => shape.cacheBytes(tokens, parallel)
   if (wish.contextTokens !== null && wish.contextTokens > trained) {
     throw new HolonError(
       'invalid_parameter',

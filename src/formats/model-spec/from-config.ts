@@ -48,10 +48,12 @@ function layerPattern(config: Config): { pattern: number | null; full: number | 
   if (types && types.length > 0) {
     const full = types.filter((type) => type === 'full_attention').length
     if (types.some((type) => /linear|mamba|recurrent/.test(type))) return { pattern: null, full }
-    if (full < types.length) return { pattern: full === 0 ? types.length + 1 : types.length / full, full: null }
+    if (full < types.length)
+      return { pattern: full === 0 ? types.length + 1 : types.length / full, full: null }
     return { pattern: null, full: null }
   }
-  if (config.full_attention_interval) return { pattern: null, full: Math.floor(config.num_hidden_layers / config.full_attention_interval) }
+  if (config.full_attention_interval)
+    return { pattern: null, full: Math.floor(config.num_hidden_layers / config.full_attention_interval) }
   return { pattern: config.sliding_window_pattern ?? null, full: null }
 }
 
@@ -60,14 +62,19 @@ function paramsOf(config: Config, headDim: number): { total: number; routed: num
   const kvHeads = config.num_key_value_heads ?? heads
   const experts = config.num_experts ?? config.num_local_experts ?? config.n_routed_experts ?? 0
   const table = config.vocab_size * hidden
-  const attention = config.kv_lora_rank ? hidden * (config.kv_lora_rank * 2 + heads * headDim) : hidden * headDim * (2 * heads + 2 * kvHeads)
+  const attention = config.kv_lora_rank
+    ? hidden * (config.kv_lora_rank * 2 + heads * headDim)
+    : hidden * headDim * (2 * heads + 2 * kvHeads)
   const dense = 3 * hidden * (config.intermediate_size ?? 4 * hidden)
   const expertWidth = config.moe_intermediate_size ?? config.intermediate_size ?? hidden
   const moeLayers = experts > 0 ? layers - (config.first_k_dense_replace ?? 0) : 0
   const routed = moeLayers * experts * 3 * hidden * expertWidth
   const shared = config.shared_expert_intermediate_size ?? (config.n_shared_experts ?? 0) * expertWidth
   const feedForward = (layers - moeLayers) * dense + moeLayers * (3 * hidden * shared + hidden * experts)
-  return { total: table * (config.tie_word_embeddings ? 1 : 2) + layers * attention + feedForward + routed, routed }
+  return {
+    total: table * (config.tie_word_embeddings ? 1 : 2) + layers * attention + feedForward + routed,
+    routed,
+  }
 }
 
 /**
@@ -79,7 +86,10 @@ export function modelFromConfig(json: unknown, source: string, exactParams: numb
   const parsed = configSchema.safeParse(body?.text_config ?? json)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
-    throw new HolonError('model_file_invalid', `${source} is no model configuration the planner can read: ${issue?.path.join('.')} ${issue?.message}.`)
+    throw new HolonError(
+      'model_file_invalid',
+      `${source} is no model configuration the planner can read: ${issue?.path.join('.')} ${issue?.message}.`,
+    )
   }
   const config = parsed.data
   const headDim = config.head_dim ?? config.hidden_size / config.num_attention_heads
@@ -100,9 +110,21 @@ export function modelFromConfig(json: unknown, source: string, exactParams: numb
     maxContext: config.max_position_embeddings ?? null,
     tied: config.tie_word_embeddings ?? false,
     window: windowed ? (config.sliding_window as number) : null,
-    windowPattern: windowed ? (pattern ?? (config.model_type?.startsWith('gemma3') ? 6 : config.layer_types ? null : config.num_hidden_layers + 1)) : null,
+    windowPattern: windowed
+      ? (pattern ??
+        (config.model_type?.startsWith('gemma3')
+          ? 6
+          : config.layer_types
+            ? null
+            : config.num_hidden_layers + 1))
+      : null,
     fullLayers: full,
-    stateBytes: linearLayers * (config.linear_num_value_heads ?? 0) * (config.linear_key_head_dim ?? 0) * (config.linear_value_head_dim ?? 0) * 4,
+    stateBytes:
+      linearLayers *
+      (config.linear_num_value_heads ?? 0) *
+      (config.linear_key_head_dim ?? 0) *
+      (config.linear_value_head_dim ?? 0) *
+      4,
     latent: config.kv_lora_rank ? config.kv_lora_rank + (config.qk_rope_head_dim ?? 64) : null,
     sharedKvLayers: config.num_kv_shared_layers ?? 0,
     experts: config.num_experts ?? config.num_local_experts ?? config.n_routed_experts ?? 0,

@@ -26,17 +26,27 @@ function list(value: GgufValue | undefined): readonly number[] | null {
 const isExpert = (name: string) => /\.ffn_(up|gate|down|gate_up)_exps\./.test(name)
 const isHead = (name: string) => /^output\.weight$/.test(name)
 
-const sum = (tensors: readonly GgufTensor[], of: (tensor: GgufTensor) => number) => tensors.reduce((total, tensor) => total + of(tensor), 0)
+const sum = (tensors: readonly GgufTensor[], of: (tensor: GgufTensor) => number) =>
+  tensors.reduce((total, tensor) => total + of(tensor), 0)
 
 /** @throws HolonError model_file_invalid when a key the planner needs is missing or impossible */
-export function modelFromGguf(header: GgufHeader, tensors: readonly GgufTensor[], source: string): ModelFromFile {
+export function modelFromGguf(
+  header: GgufHeader,
+  tensors: readonly GgufTensor[],
+  source: string,
+): ModelFromFile {
   const { metadata } = header
   const architecture = metadata.get('general.architecture')
-  if (typeof architecture !== 'string') throw new HolonError('model_file_invalid', `${source} does not say its architecture.`)
+  if (typeof architecture !== 'string')
+    throw new HolonError('model_file_invalid', `${source} does not say its architecture.`)
   const key = (name: string) => metadata.get(`${architecture}.${name}`)
   const need = (name: string): number => {
     const value = scalar(key(name))
-    if (value === null) throw new HolonError('model_file_invalid', `${source} has no ${architecture}.${name}, without which it cannot be planned for.`)
+    if (value === null)
+      throw new HolonError(
+        'model_file_invalid',
+        `${source} has no ${architecture}.${name}, without which it cannot be planned for.`,
+      )
     return value
   }
   const layers = need('block_count')
@@ -68,7 +78,10 @@ export function modelFromGguf(header: GgufHeader, tensors: readonly GgufTensor[]
     sharedKvLayers: scalar(key('attention.shared_kv_layers')) ?? 0,
     experts: scalar(key('expert_count')) ?? 0,
     expertsUsed: scalar(key('expert_used_count')) ?? 0,
-    routedParams: sum(tensors.filter((tensor) => isExpert(tensor.name)), (tensor) => tensor.weights),
+    routedParams: sum(
+      tensors.filter((tensor) => isExpert(tensor.name)),
+      (tensor) => tensor.weights,
+    ),
     expertFfn: null,
     denseLeadLayers: scalar(key('leading_dense_block_count')) ?? 0,
     paramsTotal: sum(tensors, (tensor) => tensor.weights),
@@ -99,17 +112,30 @@ function ssmState(key: (name: string) => GgufValue | undefined, linearLayers: nu
   const state = scalar(key('ssm.state_size')) ?? 0
   const conv = scalar(key('ssm.conv_kernel')) ?? 0
   const groups = scalar(key('ssm.group_count')) ?? 0
-  return Math.max(0, linearLayers) * (inner * state + Math.max(0, conv - 1) * (inner + 2 * groups * state)) * 4
+  return (
+    Math.max(0, linearLayers) * (inner * state + Math.max(0, conv - 1) * (inner + 2 * groups * state)) * 4
+  )
 }
 
 function exactBytes(tensors: readonly GgufTensor[], tied: boolean): WeightBytes {
-  const bytes = (pick: (name: string) => boolean) => sum(tensors.filter((tensor) => pick(tensor.name)), (tensor) => tensor.bytes)
+  const bytes = (pick: (name: string) => boolean) =>
+    sum(
+      tensors.filter((tensor) => pick(tensor.name)),
+      (tensor) => tensor.bytes,
+    )
   const total = sum(tensors, (tensor) => tensor.bytes)
   const experts = bytes(isExpert)
   const table = bytes((name) => name.startsWith('token_embd.'))
   const perLayer = bytes((name) => name.startsWith('per_layer_token_embd.'))
   const lookup = (tied ? 0 : table) + perLayer
-  return { total, experts, lookup, dense: total - experts - lookup, head: tied ? table : bytes(isHead), how: 'header' }
+  return {
+    total,
+    experts,
+    lookup,
+    dense: total - experts - lookup,
+    head: tied ? table : bytes(isHead),
+    how: 'header',
+  }
 }
 
 function quantOf(header: GgufHeader, tensors: readonly GgufTensor[]): QuantMix {

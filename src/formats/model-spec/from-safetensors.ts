@@ -14,8 +14,14 @@ const sum = (tensors: readonly SafetensorsTensor[], pick: (name: string) => bool
   tensors.filter((tensor) => pick(tensor.name)).reduce((total, tensor) => total + tensor.bytes, 0)
 
 /** MLX packs quantised weights in 32-bit words and says so under `quantization`. */
-function quantOf(config: unknown, headers: readonly SafetensorsHeader[]): { quant: QuantMix; packed: number } {
-  const body = config as { quantization?: { bits?: number; group_size?: number }; quantization_config?: { quant_method?: string; bits?: number } }
+function quantOf(
+  config: unknown,
+  headers: readonly SafetensorsHeader[],
+): { quant: QuantMix; packed: number } {
+  const body = config as {
+    quantization?: { bits?: number; group_size?: number }
+    quantization_config?: { quant_method?: string; bits?: number }
+  }
   const bits = body?.quantization?.bits
   if (bits) {
     const quant = parseQuant(`${bits}bit g${body.quantization?.group_size ?? 64}`, true)
@@ -30,7 +36,11 @@ function quantOf(config: unknown, headers: readonly SafetensorsHeader[]): { quan
 }
 
 /** @throws HolonError model_file_invalid */
-export function modelFromSafetensors(config: unknown, headers: readonly SafetensorsHeader[], source: string): ModelFromFile {
+export function modelFromSafetensors(
+  config: unknown,
+  headers: readonly SafetensorsHeader[],
+  source: string,
+): ModelFromFile {
   const tensors = headers.flatMap((header) => header.tensors)
   const { quant, packed } = quantOf(config, headers)
   const params = tensors
@@ -42,6 +52,13 @@ export function modelFromSafetensors(config: unknown, headers: readonly Safetens
   const tied = !tensors.some((tensor) => isHead(tensor.name))
   const table = sum(tensors, isTable)
   const lookup = tied ? 0 : table
-  const weights: WeightBytes = { total, experts, lookup, dense: total - experts - lookup, head: tied ? table : sum(tensors, isHead), how: 'header' }
+  const weights: WeightBytes = {
+    total,
+    experts,
+    lookup,
+    dense: total - experts - lookup,
+    head: tied ? table : sum(tensors, isHead),
+    how: 'header',
+  }
   return { model, weights, quant }
 }

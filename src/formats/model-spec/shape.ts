@@ -44,7 +44,10 @@ const most: Record<string, number> = { layers: 10_000, hidden: 1_000_000, heads:
 /** A header may lie: refuse shapes no model has, before they become an infinite speed. */
 export function checkShape(shape: Shape): void {
   const wrong = (what: string, value: unknown) =>
-    new HolonError('model_file_invalid', `${shape.source} says the model has ${what} ${String(value)}, which no model has.`)
+    new HolonError(
+      'model_file_invalid',
+      `${shape.source} says the model has ${what} ${String(value)}, which no model has.`,
+    )
   for (const key of ['layers', 'hidden', 'heads', 'vocab'] as const) {
     const value = shape[key]
     if (!Number.isFinite(value) || value < 1 || value > most[key]!) throw wrong(key, value)
@@ -52,10 +55,16 @@ export function checkShape(shape: Shape): void {
   for (const key of ['keyDim', 'valueDim'] as const)
     if (!Number.isFinite(shape[key]) || shape[key] < 1 || shape[key] > 65_536) throw wrong(key, shape[key])
   const heads = typeof shape.kvHeads === 'number' ? [shape.kvHeads] : shape.kvHeads
-  if (heads.some((count) => !Number.isFinite(count) || count < 0 || count > 100_000)) throw wrong('KV heads', heads)
-  if (shape.experts < 0 || shape.experts > 100_000 || (shape.experts > 0 && (shape.expertsUsed < 1 || shape.expertsUsed > shape.experts)))
+  if (heads.some((count) => !Number.isFinite(count) || count < 0 || count > 100_000))
+    throw wrong('KV heads', heads)
+  if (
+    shape.experts < 0 ||
+    shape.experts > 100_000 ||
+    (shape.experts > 0 && (shape.expertsUsed < 1 || shape.expertsUsed > shape.experts))
+  )
     throw wrong('experts', `${shape.expertsUsed} of ${shape.experts}`)
-  if (!Number.isFinite(shape.paramsTotal) || shape.paramsTotal < 1) throw wrong('parameters', shape.paramsTotal)
+  if (!Number.isFinite(shape.paramsTotal) || shape.paramsTotal < 1)
+    throw wrong('parameters', shape.paramsTotal)
 }
 
 const bytes16 = 2
@@ -63,13 +72,27 @@ const bytes16 = 2
 function kvOf(shape: Shape): KvSpec {
   const storing = Math.max(1, shape.layers - shape.sharedKvLayers)
   const full = shape.fullLayers ?? storing
-  const perLayer = (layer: number) => (typeof shape.kvHeads === 'number' ? shape.kvHeads : (shape.kvHeads[layer] ?? 0))
+  const perLayer = (layer: number) =>
+    typeof shape.kvHeads === 'number' ? shape.kvHeads : (shape.kvHeads[layer] ?? 0)
   const kvHeads = Math.max(1, perLayer(shape.layers - 1), perLayer(0))
   const each = kvHeads * (shape.keyDim + shape.valueDim) * bytes16
   const flops = 2 * shape.heads * (shape.keyDim + shape.valueDim)
-  const base = { window: 0, windowBytesPerToken: 0, windowLayers: 0, windowFlopsPerPair: 0, stateBytes: shape.stateBytes }
+  const base = {
+    window: 0,
+    windowBytesPerToken: 0,
+    windowLayers: 0,
+    windowFlopsPerPair: 0,
+    stateBytes: shape.stateBytes,
+  }
   if (shape.latent !== null)
-    return { ...base, fullBytesPerToken: shape.layers * shape.latent * bytes16, fullLayers: shape.layers, fullFlopsPerPair: shape.layers * flops, shards: 1, kind: 'mla' }
+    return {
+      ...base,
+      fullBytesPerToken: shape.layers * shape.latent * bytes16,
+      fullLayers: shape.layers,
+      fullFlopsPerPair: shape.layers * flops,
+      shards: 1,
+      kind: 'mla',
+    }
   if (shape.window !== null && shape.windowPattern !== null) {
     const globalLayers = Math.max(0, Math.floor(storing / shape.windowPattern))
     const windowLayers = storing - globalLayers
@@ -86,15 +109,31 @@ function kvOf(shape: Shape): KvSpec {
       kind: 'swa',
     }
   }
-  const sum = typeof shape.kvHeads === 'number' ? full * each : shape.kvHeads.reduce((total, count) => total + count, 0) * (shape.keyDim + shape.valueDim) * bytes16
-  return { ...base, fullBytesPerToken: sum, fullLayers: full, fullFlopsPerPair: full * flops, shards: kvHeads, kind: shape.fullLayers !== null ? 'hybrid' : 'gqa' }
+  const sum =
+    typeof shape.kvHeads === 'number'
+      ? full * each
+      : shape.kvHeads.reduce((total, count) => total + count, 0) * (shape.keyDim + shape.valueDim) * bytes16
+  return {
+    ...base,
+    fullBytesPerToken: sum,
+    fullLayers: full,
+    fullFlopsPerPair: full * flops,
+    shards: kvHeads,
+    kind: shape.fullLayers !== null ? 'hybrid' : 'gqa',
+  }
 }
 
 function moeOf(shape: Shape): MoeSpec | null {
   if (shape.experts === 0) return null
   const layers = Math.max(1, shape.layers - shape.denseLeadLayers)
-  const routed = shape.routedParams ?? layers * shape.experts * 3 * shape.hidden * (shape.expertFfn ?? shape.hidden)
-  return { experts: shape.experts, topK: shape.expertsUsed, layers, routedParams: Math.min(routed, shape.paramsTotal * 0.99) }
+  const routed =
+    shape.routedParams ?? layers * shape.experts * 3 * shape.hidden * (shape.expertFfn ?? shape.hidden)
+  return {
+    experts: shape.experts,
+    topK: shape.expertsUsed,
+    layers,
+    routedParams: Math.min(routed, shape.paramsTotal * 0.99),
+  }
 }
 
 /** @throws HolonError model_file_invalid when the shape is impossible */

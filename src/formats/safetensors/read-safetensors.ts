@@ -33,12 +33,14 @@ const entry = z.object({
 
 /** @throws HolonError model_file_invalid with what is wrong; whatever `source.read` throws */
 export async function readSafetensors(source: ByteSource): Promise<SafetensorsHeader> {
-  const fail = (what: string) => new HolonError('model_file_invalid', `${source.name} is no sound safetensors file: ${what}.`)
+  const fail = (what: string) =>
+    new HolonError('model_file_invalid', `${source.name} is no sound safetensors file: ${what}.`)
   const prefix = await source.read(0, 8)
   if (prefix.length < 8) throw fail('it ends within its first 8 bytes')
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true))
   if (length < 2 || length > MOST_HEADER_BYTES) throw fail(`its header claims ${length} bytes`)
-  if (source.size !== null && 8 + length > source.size) throw fail(`its header claims ${length} bytes and the file has ${source.size}`)
+  if (source.size !== null && 8 + length > source.size)
+    throw fail(`its header claims ${length} bytes and the file has ${source.size}`)
   const body = await source.read(8, length)
   if (body.length < length) throw fail('it ends within its header')
   let parsed: unknown
@@ -47,7 +49,8 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsHe
   } catch {
     throw fail('its header is not JSON')
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw fail('its header is not an object')
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw fail('its header is not an object')
   const tensors: SafetensorsTensor[] = []
   let metadata: Record<string, string> = {}
   for (const [name, value] of Object.entries(parsed)) {
@@ -59,7 +62,8 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsHe
     if (!tensor.success) throw fail(`tensor "${name}" has no dtype, shape and offsets`)
     const [begin, end] = tensor.data.data_offsets
     if (end < begin) throw fail(`tensor "${name}" ends before it begins`)
-    if (source.size !== null && 8 + length + end > source.size) throw fail(`it is cut short: tensor "${name}" ends at byte ${8 + length + end} of ${source.size}`)
+    if (source.size !== null && 8 + length + end > source.size)
+      throw fail(`it is cut short: tensor "${name}" ends at byte ${8 + length + end} of ${source.size}`)
     const weights = tensor.data.shape.reduce((product, size) => product * size, 1)
     tensors.push({ name, dtype: tensor.data.dtype, shape: tensor.data.shape, bytes: end - begin, weights })
   }

@@ -7,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { asHolonError, HolonError, toEnvelope } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { type JoiningRoutes, mountJoining } from '../auth/joining-routes.ts'
 import { pathOf, unknownPath } from '../gateway/routes.ts'
 import type { Metrics } from '../metrics.ts'
 import { serveWeb } from '../web.ts'
@@ -23,6 +24,8 @@ export interface AppDeps {
   assetsDir: string | null
   version: string
   log: Log
+  /** What machines ask that are no nodes yet. */
+  joining: JoiningRoutes
 }
 
 const maxBodyBytes = 1024 * 1024
@@ -50,6 +53,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
       c.json(await runOperation(operation, c)),
     )
   }
+  mountJoining(app, deps.joining)
   app.get('/openapi.json', (c) => c.json(description))
   app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }))
   app.get('/readyz', (c) => {
@@ -65,7 +69,8 @@ export function createApp(deps: AppDeps): Hono<Env> {
 
 async function runOperation(operation: Operation, c: C): Promise<object> {
   const body = operation.request === null ? null : await readRequest(operation, c)
-  return (await operation.run(body)) as object
+  const address = c.env.incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
+  return (await operation.run(body, { address })) as object
 }
 
 async function readRequest(operation: Operation, c: C): Promise<unknown> {

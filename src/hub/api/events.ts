@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import type { FleetEvent } from '../../protocol/fleet.ts'
-import type { NodeHandle } from '../../protocol/node.ts'
+import type { Fleet } from '../registry/fleet.ts'
 
 /** Changes come in bursts (every request starts and ends one): one picture per this many milliseconds. */
 const gatherMs = 200
@@ -15,17 +15,17 @@ const maxBehind = 1024 * 1024
 const maxReaders = 200
 
 export class EventFeed {
-  private readonly nodes: readonly NodeHandle[]
+  private readonly fleet: Fleet
   private readonly clock: Clock
   private readonly readers = new Set<ServerResponse>()
-  private readonly unsubscribe: (() => void)[]
+  private readonly unsubscribe: () => void
   private stopGathering: (() => void) | null = null
   private stopKeepAlive: (() => void) | null = null
 
-  constructor(nodes: readonly NodeHandle[], clock: Clock) {
-    this.nodes = nodes
+  constructor(fleet: Fleet, clock: Clock) {
+    this.fleet = fleet
     this.clock = clock
-    this.unsubscribe = nodes.map((node) => node.subscribe(() => this.changed()))
+    this.unsubscribe = fleet.subscribe(() => this.changed())
   }
 
   handle(req: IncomingMessage, res: ServerResponse, headers: Record<string, string>): void {
@@ -62,7 +62,7 @@ export class EventFeed {
   }
 
   close(): void {
-    for (const stop of this.unsubscribe) stop()
+    this.unsubscribe()
     this.stopGathering?.()
     this.stopKeepAlive?.()
     for (const reader of this.readers) reader.end()
@@ -78,7 +78,7 @@ export class EventFeed {
   }
 
   private picture(): FleetEvent {
-    return { type: 'nodes', nodes: this.nodes.map((node) => node.state()) }
+    return { type: 'nodes', nodes: this.fleet.nodes.map((node) => node.state()) }
   }
 
   private send(reader: ServerResponse, text: string): void {

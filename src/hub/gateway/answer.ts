@@ -5,20 +5,17 @@
 import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import {
-  checkRequest,
-  type Endpoint,
-  type OpenAiRequest,
-  requireHonoured,
-} from '../../protocol/openai/index.ts'
+import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
 import { type Admission, laneKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
+import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
 import { type Patience, Wait } from './hold-engine.ts'
-import { type BodyReader, parseJson, withoutMark } from './read-body.ts'
+import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
@@ -28,6 +25,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
+  catalogue: Pick<Catalogue, 'wanted'>
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
@@ -46,13 +44,22 @@ const paths: Record<Endpoint, string> = {
   embedding: '/v1/embeddings',
 }
 
-/** Answers the request, always: with the engine's answer or with the error envelope. Never rejects. */
-export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: Endpoint): Promise<void> {
+/** A checked request, and what to send to an engine that honours these parameters. */
+export interface Asked {
+  request: OpenAiRequest
+  bodyFor(honoured: ReadonlySet<string>): Buffer
+}
+
+/** Reads the body and uses it. Whatever is thrown is answered with the error envelope. Never rejects. */
+export async function withBody(
+  deps: AnswerDeps,
+  exchange: Exchange,
+  use: (body: Buffer) => Promise<void>,
+): Promise<void> {
   let body: Buffer | null = null
   try {
     body = await deps.bodies.read(exchange.req)
-    const bytes = withoutMark(body)
-    await route(deps, exchange, checkRequest(endpoint, parseJson(bytes)), bytes)
+    await use(body)
   } catch (error) {
     exchange.fail(asHolonError(error))
   } finally {
@@ -60,21 +67,22 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, endpoint: End
   }
 }
 
-async function route(
-  deps: AnswerDeps,
-  exchange: Exchange,
-  request: OpenAiRequest,
-  body: Buffer,
-): Promise<void> {
+/**
+ * Answers with the engine's answer or its error.
+ * @throws HolonError when it cannot even be sent to a node
+ */
+export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model))
+  const { request } = asked
+  const wanted = deps.catalogue.wanted(request.model)
+  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
   const ticket = admission.enter(laneKey(node.id, model.id))
   const run = new Run(deps, exchange, request, node, model.id, ticket)
-  await run.go(body)
+  await run.go(asked)
 }
 
 function headerSafe(text: string): boolean {
@@ -99,9 +107,11 @@ class Run {
   private readonly deps: AnswerDeps
   private readonly exchange: Exchange
   private readonly request: OpenAiRequest
-  private readonly node: NodeHandle
-  private readonly model: string
-  private readonly ticket: Ticket
+  private node: NodeHandle
+  private model: string
+  private ticket: Ticket
+  /** Nodes that failed this request. */
+  private readonly failed = new Set<string>()
   private readonly wait: Wait
   private engine = ''
   private retries = 0
@@ -125,11 +135,11 @@ class Run {
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
 
-  async go(body: Buffer): Promise<void> {
+  async go(asked: Asked): Promise<void> {
     try {
       for (;;) {
-        const outcome = await this.attempt(body)
-        if (this.shouldTryAgain(outcome)) {
+        const outcome = await this.attempt(asked)
+        if (outcome === 'elsewhere' || this.shouldTryAgain(outcome)) {
           this.retries++
           continue
         }
@@ -147,8 +157,14 @@ class Run {
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
-  private async attempt(body: Buffer): Promise<Outcome | Stale> {
-    const lease = await this.hold()
+  private async attempt(asked: Asked): Promise<Outcome | Stale | 'elsewhere'> {
+    let lease: EngineLease
+    try {
+      lease = await this.hold()
+    } catch (thrown) {
+      if (failsElsewhereToo(asHolonError(thrown)) || !this.moveOn()) throw thrown
+      return 'elsewhere'
+    }
     try {
       this.engine = lease.engine
       requireHonoured(this.request, lease.parameters, lease.engine)
@@ -158,7 +174,7 @@ class Run {
       // Died while this request waited for its turn: nothing was sent, so this is no retry.
       if (watchDeath(lease).reason !== null) return { kind: 'stale' }
       this.wait.sent()
-      return await this.send(lease, body)
+      return await this.send(lease, asked.bodyFor(lease.parameters))
     } finally {
       lease.release(this.stats())
     }
@@ -172,7 +188,31 @@ class Run {
         source: 'engine',
       })
     }
-    return outcome.kind === 'broken' && !outcome.sent && this.retries === 0 && isWorthRetrying(outcome.error)
+    if (outcome.kind !== 'broken' || outcome.sent || !isWorthRetrying(outcome.error)) return false
+    return this.moveOn() || this.retries === 0
+  }
+
+  /** Gives the request to another node that has the model; false when there is none. */
+  private moveOn(): boolean {
+    const { admission, nodes, catalogue } = this.deps
+    if (this.exchange.gone) return false
+    this.failed.add(this.node.id)
+    try {
+      const busy = (node: string, model: string) => admission.busy(node, model)
+      const wanted = catalogue.wanted(this.request.model)
+      const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
+      const ticket = admission.enter(laneKey(node.id, model.id))
+      this.ticket.leave()
+      this.wait.moveTo(ticket)
+      this.node = node
+      this.model = model.id
+      this.ticket = ticket
+      this.exchange.node = headerSafe(node.name) ? node.name : node.id
+      this.exchange.route = `${route}; after ${this.failed.size} failed`
+      return true
+    } catch {
+      return false
+    }
   }
 
   private hold(): Promise<EngineLease> {
@@ -196,6 +236,7 @@ class Run {
         relay = stream
       } else relay = new BodyRelay(exchange, death, deps, settle)
       this.relay = relay
+      const named = withModelName(body, request.model, lease.model)
       const headers: Record<string, string> = {
         'content-type': 'application/json',
         ...lease.headers,
@@ -205,7 +246,7 @@ class Run {
       if (typeof trace === 'string') headers.traceparent = trace
       deps.upstreams
         .poolFor(lease)
-        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body }, relay)
+        .dispatch({ path: paths[request.endpoint], method: 'POST', headers, body: named }, relay)
     })
   }
 
@@ -213,8 +254,7 @@ class Run {
     if (outcome.kind === 'refused') {
       const { error, status, envelope } = fromRefusal(outcome.refusal)
       this.error = error
-      if (this.exchange.streaming) this.exchange.fail(error)
-      else this.exchange.sendJson(status, envelope, 'application/json', error.retryAfterS)
+      this.exchange.refuse(error, status, envelope)
     } else if (outcome.kind === 'broken') {
       this.error = outcome.error
       this.exchange.fail(outcome.error)
@@ -270,6 +310,11 @@ class Run {
       retries: this.retries,
     }
   }
+}
+
+/** Not the node's fault, or not worth the time of another: the client left, lost patience, or asked what none can do. */
+function failsElsewhereToo(error: HolonError): boolean {
+  return ['bad_http', 'model_loading', 'invalid_parameter', 'unsupported_parameter'].includes(error.code)
 }
 
 /** A broken connection may be a crash that the restarted engine gets over; a timeout would only be waited for twice. */

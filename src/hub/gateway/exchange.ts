@@ -28,6 +28,10 @@ export class Exchange {
   streaming = false
   /** The status sent, for the books. */
   status = 0
+  /** A whole answer up to this many bytes is collected before it is sent. */
+  readonly collectBytes: number = 1024 * 1024
+  /** Whether a larger one may go through as it comes; false where an answer must be understood to be sent. */
+  readonly passesThrough: boolean = true
   private abort: AbortController | null = null
   private leaving: (() => void) | null = null
 
@@ -83,7 +87,7 @@ export class Exchange {
     if (this.streaming || this.gone) return
     this.streaming = true
     this.status = 200
-    const headers = this.headers('text/event-stream; charset=utf-8')
+    const headers = this.headers(this.streamType())
     headers['cache-control'] = 'no-cache'
     headers['x-accel-buffering'] = 'no'
     this.res.writeHead(200, headers)
@@ -93,7 +97,24 @@ export class Exchange {
   comment(text: string): void {
     if (this.gone || this.res.writableNeedDrain) return
     this.openStream()
-    this.res.write(`: ${text}\n\n`)
+    const words = this.keepAlive(text)
+    if (words !== '') this.res.write(words)
+  }
+
+  /** Bytes of the engine's answer, whole events when it is a stream; false when the client takes no more for now. */
+  write(bytes: Buffer): boolean {
+    return this.res.write(bytes)
+  }
+
+  /** The engine's whole answer. */
+  sendAnswer(body: Buffer, type: string): void {
+    this.sendJson(200, body, type)
+  }
+
+  /** The engine's own error, with the envelope made of it. */
+  refuse(error: HolonError, status: number, envelope: string): void {
+    if (this.streaming) this.fail(error)
+    else this.sendJson(status, envelope, 'application/json', error.retryAfterS)
   }
 
   /**
@@ -102,16 +123,33 @@ export class Exchange {
    */
   fail(error: HolonError): void {
     if (this.gone) return
-    const envelope = JSON.stringify(toEnvelope(error))
     if (this.streaming) {
       this.status = error.status
-      this.end(`data: ${envelope}\n\n`)
+      this.end(this.brokenStream(error))
     } else if (this.res.headersSent) {
       this.status = error.status
       this.res.destroy()
     } else {
-      this.sendJson(error.status, envelope, 'application/json', error.retryAfterS)
+      this.sendJson(error.status, JSON.stringify(this.failure(error)), 'application/json', error.retryAfterS)
     }
+  }
+
+  // What follows is how OpenAI's surface says it. Another dialect says it otherwise.
+
+  protected streamType(): string {
+    return 'text/event-stream; charset=utf-8'
+  }
+
+  protected keepAlive(text: string): string {
+    return `: ${text}\n\n`
+  }
+
+  protected failure(error: HolonError): object {
+    return toEnvelope(error)
+  }
+
+  protected brokenStream(error: HolonError): string {
+    return `data: ${JSON.stringify(toEnvelope(error))}\n\n`
   }
 
   headers(type: string): Record<string, string | number> {

@@ -4,13 +4,15 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { checkRequest } from '../../protocol/openai/index.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { describeModel, listModels } from '../catalogue/list-models.ts'
 import { Admission } from './admission.ts'
-import { type AnswerDeps, answer } from './answer.ts'
+import { type AnswerDeps, answer, withBody } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
-import { describeModel, listModels } from './models.ts'
-import { BodyReader, discard } from './read-body.ts'
+import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
 import type { EngineTimeouts } from './relay.ts'
 import { findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
@@ -36,6 +38,7 @@ export const defaultLimits: GatewayLimits = {
 
 export interface GatewayOptions {
   nodes: readonly NodeHandle[]
+  catalogue: Catalogue
   limits: GatewayLimits
   clock: Clock
   log: Log
@@ -49,7 +52,8 @@ export class Gateway {
   readonly admission: Admission
   readonly bodies: BodyReader
   private readonly options: GatewayOptions
-  private readonly deps: AnswerDeps
+  /** The core that every dialect answers with. */
+  readonly deps: AnswerDeps
   private readonly createdS: number
 
   constructor(options: GatewayOptions) {
@@ -60,6 +64,7 @@ export class Gateway {
     this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
     this.deps = {
       nodes: options.nodes,
+      catalogue: options.catalogue,
       bodies: this.bodies,
       admission: this.admission,
       upstreams: new Upstreams(),
@@ -90,10 +95,14 @@ export class Gateway {
       return
     }
     const { endpoint } = route
-    answer(this.deps, exchange, endpoint).then(
+    withBody(this.deps, exchange, (body) => {
+      const bytes = withoutMark(body)
+      const request = checkRequest(endpoint, parseJson(bytes))
+      return answer(this.deps, exchange, { request, bodyFor: () => bytes })
+    }).then(
       () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
       (error: unknown) => {
-        // `answer` never rejects; were it to, the client must still not hang.
+        // `withBody` never rejects; were it to, the client must still not hang.
         this.options.log.error({ requestId: exchange.id, error }, 'a request failed in a way nobody foresaw')
         exchange.fail(asHolonError(error))
       },
@@ -103,9 +112,9 @@ export class Gateway {
   private tellModels(exchange: Exchange, route: Route): void {
     try {
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(this.options.nodes, this.createdS, route.id)))
+        exchange.sendJson(200, JSON.stringify(describeModel(this.options.catalogue, this.createdS, route.id)))
       } else {
-        const data = listModels(this.options.nodes, this.createdS)
+        const data = listModels(this.options.catalogue, this.createdS)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

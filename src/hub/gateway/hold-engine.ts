@@ -25,7 +25,7 @@ const commentEveryMs = 3_000
 export class Wait implements Waiter {
   private readonly exchange: Exchange
   private readonly stream: boolean
-  private readonly ticket: Ticket
+  private ticket: Ticket
   private readonly room: WaitingRoom
   private readonly patience: Patience
   private progress: LoadProgress | null = null
@@ -75,6 +75,11 @@ export class Wait implements Waiter {
         else settle(resolve)(lease)
       }, fail)
     })
+  }
+
+  /** The request goes to another node. */
+  moveTo(ticket: Ticket): void {
+    this.ticket = ticket
   }
 
   /** Our turn at the engine. @throws HolonError overloaded when patience ends */

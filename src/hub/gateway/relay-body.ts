@@ -3,12 +3,13 @@
  * middle still gets a clean error or a second try; one too large for that goes through as it comes.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import { formatBytes } from '../../core/units.ts'
 import { ByteTail } from './byte-tail.ts'
 import { cutShort } from './engine-error.ts'
 import { Relay } from './relay.ts'
 import { findUsage } from './usage-scan.ts'
 
-const maxCollectedBytes = 1024 * 1024
 const tailBytes = 4096
 
 export class BodyRelay extends Relay {
@@ -26,6 +27,7 @@ export class BodyRelay extends Relay {
   }
 
   protected onAnswerData(chunk: Buffer): void {
+    if (this.over) return
     this.measured.firstAt ??= performance.now()
     this.bytes += chunk.length
     if (this.tail !== null) {
@@ -33,11 +35,14 @@ export class BodyRelay extends Relay {
       this.pass(chunk)
     } else {
       this.chunks.push(chunk)
-      if (this.bytes > maxCollectedBytes) this.passThrough()
+      if (this.bytes <= this.exchange.collectBytes) return
+      if (this.exchange.passesThrough) this.passThrough()
+      else this.spoil(tooLarge(this.exchange.collectBytes))
     }
   }
 
   protected onAnswerEnd(): void {
+    if (this.over) return
     if (this.announced !== null && this.bytes !== this.announced) {
       this.spoil(cutShort())
       return
@@ -55,7 +60,12 @@ export class BodyRelay extends Relay {
       return
     }
     this.measured.usage = findUsage(body)
-    this.exchange.sendJson(200, body, this.type)
+    try {
+      this.exchange.sendAnswer(body, this.type)
+    } catch (thrown) {
+      this.spoil(asHolonError(thrown))
+      return
+    }
     this.finish({ kind: 'done' })
   }
 
@@ -78,4 +88,11 @@ export class BodyRelay extends Relay {
     }
     this.chunks = []
   }
+}
+
+function tooLarge(limit: number): HolonError {
+  return new HolonError('engine_failed', `The engine's answer is larger than ${formatBytes(limit)}.`, {
+    source: 'engine',
+    hint: 'Ask for less at once.',
+  })
 }

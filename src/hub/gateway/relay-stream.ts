@@ -43,6 +43,7 @@ export class StreamRelay extends Relay {
   }
 
   protected onAnswerData(chunk: Buffer): void {
+    if (this.over) return
     const events = this.cut.push(chunk)
     if (events === null) return
     const now = performance.now()
@@ -62,6 +63,7 @@ export class StreamRelay extends Relay {
   }
 
   protected onAnswerEnd(): void {
+    if (this.over) return
     const tail = this.tail.bytes()
     this.measured.usage = findUsage(tail)
     if (!this.cut.unfinished && isDone(tail)) {
@@ -80,7 +82,7 @@ export class StreamRelay extends Relay {
       return
     }
     if (!this.cut.unfinished && this.choices === 1 && hasFinishReason(tail)) {
-      this.exchange.res.write(done)
+      this.pass(done)
       this.end()
       return
     }
@@ -92,6 +94,7 @@ export class StreamRelay extends Relay {
   }
 
   private end(): void {
+    if (this.over) return
     this.exchange.end()
     this.finish({ kind: 'done' })
   }

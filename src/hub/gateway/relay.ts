@@ -5,7 +5,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { HolonError } from '../../core/errors.ts'
+import { asHolonError, type HolonError } from '../../core/errors.ts'
 import type { DeathWatch } from './death-watch.ts'
 import { fromConnection, notBegun, type Refusal, wentSilent } from './engine-error.ts'
 import { clientStallMs, type Exchange } from './exchange.ts'
@@ -157,8 +157,16 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
 
   /** Sends bytes to the client; stops reading from the engine while the client does not take them. */
   protected pass(chunk: Buffer): void {
-    const res = this.exchange.res
-    if (res.write(chunk) || this.stallTimer !== null) return
+    const { exchange } = this
+    const { res } = exchange
+    let taken: boolean
+    try {
+      taken = exchange.write(chunk)
+    } catch (thrown) {
+      this.spoil(asHolonError(thrown))
+      return
+    }
+    if (taken || this.stallTimer !== null) return
     const controller = this.controller
     controller?.pause()
     this.stallTimer = setTimeout(() => res.destroy(), clientStallMs)
@@ -167,6 +175,11 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
       this.stallTimer = null
       if (!this.settled) controller?.resume()
     })
+  }
+
+  /** True once the outcome is told. */
+  protected get over(): boolean {
+    return this.settled
   }
 
   /** The answer cannot be gone on with, for a reason found in its content. */

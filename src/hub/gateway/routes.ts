@@ -59,6 +59,6 @@ export function unknownPath(path: string): HolonError {
   return new HolonError('not_found', `There is nothing at ${path.slice(0, 100)}.`, {
     hint: twice
       ? 'The path holds /v1 twice: set the base URL to end in /v1 once.'
-      : 'The OpenAI surface is /v1/models, /v1/chat/completions, /v1/completions and /v1/embeddings; the rest is described by /openapi.json.',
+      : 'The surfaces are /v1 (OpenAI), /v1/messages (Anthropic) and /api (Ollama); the rest is described by /openapi.json.',
   })
 }

@@ -1,5 +1,5 @@
 /** Connections to engines: one pool per origin, kept while the engine lives and dropped when it dies. */
-import { Pool } from 'undici'
+import { type Dispatcher, Pool } from 'undici'
 import type { EngineLease } from '../../protocol/node.ts'
 import { watchDeath } from './death-watch.ts'
 
@@ -8,7 +8,25 @@ const maxPools = 64
 export class Upstreams {
   private readonly pools = new Map<string, Pool>()
 
-  poolFor(lease: EngineLease): Pool {
+  /** The way to the engine of a lease: through its node's tunnel, or a pool of connections on this machine. */
+  poolFor(lease: EngineLease): Pick<Dispatcher, 'dispatch'> {
+    const { dispatcher, origin } = lease
+    if (!dispatcher) return this.localPool(lease)
+    // The relay watches the time itself, here as there.
+    const always = { origin, headersTimeout: 0, bodyTimeout: 0 }
+    return { dispatch: (options, handler) => dispatcher.dispatch({ ...options, ...always }, handler) }
+  }
+
+  /** For short questions with a small answer: the whole exchange at once. */
+  ask(
+    lease: EngineLease,
+    options: Omit<Dispatcher.RequestOptions, 'origin'>,
+  ): Promise<Dispatcher.ResponseData> {
+    const way: Dispatcher = lease.dispatcher ?? this.localPool(lease)
+    return way.request({ ...options, origin: lease.origin })
+  }
+
+  private localPool(lease: EngineLease): Pool {
     let pool = this.pools.get(lease.origin)
     if (!pool) {
       this.dropUnused()

@@ -12,6 +12,13 @@ export interface Candidate {
   state(): NodeState
 }
 
+/** Which of a node's models will do, and which of two is of the higher quality. */
+export interface Wanted {
+  among(models: readonly NodeModel[]): readonly NodeModel[]
+  /** Below zero when `a` is the better one. */
+  better(a: NodeModel, b: NodeModel): number
+}
+
 export interface Choice<Node extends Candidate> {
   node: Node
   /** The model's own id on that node, which may differ from what was asked in case only. */
@@ -29,41 +36,73 @@ const stateReason: Record<NodeModel['state'], string> = {
   failed: 'tries again after a failed load',
 }
 
+const lastResort = 10
+const nobody: ReadonlySet<string> = new Set()
+
 /**
+ * Ready first, then what fits the node's memory, then the highest quality, then the least busy.
  * @param busy requests of this hub at a node for a model, in flight and waiting
+ * @param wanted by default the one model whose id was asked for
+ * @param passed ids of nodes that failed this request already
  * @throws HolonError model_not_found, model_file_invalid, engine_unavailable
  */
 export function chooseNode<Node extends Candidate>(
   asked: string,
   nodes: readonly Node[],
   busy: (nodeId: string, model: string) => number,
+  wanted: Wanted = exactly(asked),
+  passed: ReadonlySet<string> = nobody,
 ): Choice<Node> {
-  let best: Choice<Node> | null = null
-  let bestRank = 0
-  let bestBusy = 0
-  let holders = 0
+  let best: Option<Node> | null = null
+  const holders = new Set<string>()
   for (const node of nodes) {
     const state = node.state()
-    if (state.state === 'gone') continue
-    const model = findModel(state.models, asked)
-    if (model === null || model.problem !== null) continue
-    holders++
-    const rank = stateRank[model.state]
-    const load = busy(node.id, model.id)
-    if (best === null || rank < bestRank || (rank === bestRank && load < bestBusy)) {
-      best = { node, model, route: '' }
-      bestRank = rank
-      bestBusy = load
+    if (state.state === 'gone' || passed.has(node.id)) continue
+    for (const model of wanted.among(state.models)) {
+      if (model.problem !== null) continue
+      holders.add(node.id)
+      const fits = model.state === 'ready' || model.sizeBytes <= state.memory.budgetBytes
+      // A node that is not trusted now is asked when there is no other.
+      const rank = stateRank[model.state] + (state.state === 'ready' ? 0 : lastResort)
+      const option = { node, model, rank, fits, busy: busy(node.id, model.id) }
+      if (best === null || compare(option, best, wanted) < 0) best = option
     }
   }
   if (best === null) throw notFound(asked, nodes)
-  best.route = reason(best.model.state, holders, bestBusy)
-  return best
+  const { node, model } = best
+  const served = model.id.toLowerCase() === asked.toLowerCase() ? '' : `; serves ${ascii(model.id)}`
+  return { node, model, route: reason(model.state, holders.size, best.busy) + served }
 }
+
+interface Option<Node extends Candidate> {
+  node: Node
+  model: NodeModel
+  rank: number
+  fits: boolean
+  busy: number
+}
+
+function compare(a: Option<Candidate>, b: Option<Candidate>, wanted: Wanted): number {
+  return (
+    a.rank - b.rank || Number(b.fits) - Number(a.fits) || wanted.better(a.model, b.model) || a.busy - b.busy
+  )
+}
+
+const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120)
 
 function reason(state: NodeModel['state'], holders: number, busy: number): string {
   if (holders === 1) return `${stateReason[state]}; only node with this model`
   return `${stateReason[state]}; least busy of ${holders} (${busy} before)`
+}
+
+function exactly(asked: string): Wanted {
+  return {
+    among: (models) => {
+      const model = findModel(models, asked)
+      return model === null ? [] : [model]
+    },
+    better: () => 0,
+  }
 }
 
 /** The exact id first, then one that differs in case only, when it is the only such one. */

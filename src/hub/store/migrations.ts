@@ -39,6 +39,57 @@ const usageAndEvents: Migration = {
   },
 }
 
-const migrations: Record<string, Migration> = { '0001-usage-and-events': usageAndEvents }
+const catalogue: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('catalogue')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('position', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('catalogue_key', ['kind', 'name'])
+      .execute()
+  },
+}
+
+const admissions: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('nodes')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('credential_hash', 'text', (column) => column.notNull())
+      .addColumn('next_hash', 'text')
+      .addColumn('rotated_at', 'timestamptz', (column) => column.notNull())
+      .addColumn('admitted_by', 'text', (column) => column.notNull())
+      .addColumn('admitted_at', 'timestamptz', (column) => column.notNull())
+      .addColumn('revoked_at', 'timestamptz')
+      .execute()
+    await db.schema
+      .createTable('join_tokens')
+      .addColumn('hash', 'text', (column) => column.primaryKey())
+      .addColumn('created_by', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'timestamptz', (column) => column.notNull())
+      .addColumn('expires_at', 'timestamptz', (column) => column.notNull())
+      .addColumn('used_at', 'timestamptz')
+      .addColumn('used_by', 'text')
+      .execute()
+    await db.schema
+      .createTable('admissions')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('time', 'timestamptz', (column) => column.notNull())
+      .addColumn('action', 'text', (column) => column.notNull())
+      .addColumn('node', 'text')
+      .addColumn('actor', 'text', (column) => column.notNull())
+      .addColumn('detail', 'text', (column) => column.notNull())
+      .execute()
+    await db.schema.createIndex('admissions_time').on('admissions').column('time').execute()
+  },
+}
+
+const migrations: Record<string, Migration> = {
+  '0001-usage-and-events': usageAndEvents,
+  '0002-catalogue': catalogue,
+  '0003-admissions': admissions,
+}
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

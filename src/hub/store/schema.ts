@@ -33,7 +33,52 @@ export interface EventsTable {
   data: ColumnType<unknown, string, never>
 }
 
+/** The list of offered models, and its mode as one more row. */
+export interface CatalogueTable {
+  /** `mode`, `model` (a canonical name) or `id` (an advertised id). */
+  kind: string
+  name: string
+  position: number
+}
+
+/** A node that was admitted once, with the hash of what it proves itself by. */
+export interface NodesTable {
+  id: string
+  name: string
+  credential_hash: string
+  /** Sent to the node and not yet used by it; both are good until it is. */
+  next_hash: string | null
+  rotated_at: ColumnType<Date, Date | string, Date | string>
+  admitted_by: string
+  admitted_at: ColumnType<Date, Date | string, never>
+  revoked_at: ColumnType<Date | null, Date | string | null, Date | string | null>
+}
+
+export interface JoinTokensTable {
+  hash: string
+  created_by: string
+  created_at: ColumnType<Date, Date | string, never>
+  expires_at: ColumnType<Date, Date | string, never>
+  used_at: ColumnType<Date | null, null, Date | string>
+  used_by: string | null
+}
+
+/** Who admitted, refused and revoked whom. Only ever appended to. */
+export interface AdmissionsTable {
+  id: string
+  time: ColumnType<Date, Date | string, never>
+  action: string
+  node: string | null
+  /** Who did it: how, and from which address. */
+  actor: string
+  detail: string
+}
+
 export interface Schema {
+  nodes: NodesTable
+  join_tokens: JoinTokensTable
+  admissions: AdmissionsTable
   usage: UsageTable
   events: EventsTable
+  catalogue: CatalogueTable
 }

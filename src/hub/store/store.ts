@@ -10,7 +10,9 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
 import type { Log } from '../../core/log.ts'
+import type { CatalogueBook } from '../catalogue/catalogue.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
+import { createCatalogueBook } from './catalogue-book.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
@@ -43,6 +45,8 @@ const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
 export class Store {
+  /** The list of offered models. */
+  readonly catalogue: CatalogueBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
   private readonly dir: string
   private readonly journal: Journal
@@ -64,6 +68,8 @@ export class Store {
     this.options = { loadMs: 60_000, loadLines: 20_000, idleMs: 150_000, ...options }
     this.dir = join(options.home, 'store')
     const { clock, log } = options
+    const always = options.databaseUrl !== undefined
+    this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
   }
 
@@ -106,12 +112,19 @@ export class Store {
       await this.load()
       return await query(await this.open())
     } catch (error) {
-      if (error instanceof HolonError) throw error
-      const why = error instanceof Error ? error.message : String(error)
-      throw new HolonError('store_unavailable', `The store cannot be read: ${why}.`, {
-        cause: error,
-        retryAfterS: 5,
-      })
+      throw unavailable(error)
+    }
+  }
+
+  /**
+   * Work on the database for those who cannot wait for the journal, such as admissions.
+   * @throws HolonError store_unavailable
+   */
+  async use<T>(work: (database: Database['kysely']) => Promise<T>): Promise<T> {
+    try {
+      return await work((await this.open()).kysely)
+    } catch (error) {
+      throw unavailable(error)
     }
   }
 
@@ -220,6 +233,15 @@ export class Store {
       if (idle) this.letGo = idle.then((open) => open.close()).catch(() => undefined)
     })
   }
+}
+
+function unavailable(error: unknown): HolonError {
+  if (error instanceof HolonError) return error
+  const why = error instanceof Error ? error.message : String(error)
+  return new HolonError('store_unavailable', `The store cannot be used: ${why}.`, {
+    cause: error,
+    retryAfterS: 5,
+  })
 }
 
 /** PostgreSQL's classes 22 (data exception) and 23 (integrity constraint). */

@@ -1,6 +1,7 @@
-import { expertShareTouched } from '../model-spec.ts'
 import { kvBytesRead, kvBytesStored } from '../kv-cache.ts'
-import { chipKeys, era, type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
+import { expertShareTouched } from '../model-spec.ts'
+import { commonKeys, eraKeys, flashKey, type KeyLists, keyLists, vendorOf } from './keys.ts'
+import { type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
 
 /**
@@ -26,35 +27,11 @@ function paramsMultiplied(setup: Setup): number {
   return model.paramsTotal - model.lookupParams - routed + chosen
 }
 
-export function commonKeys(setup: Setup, member: Member): string[] {
-  const { engine, backend, model } = setup
-  const keys = [...chipKeys(member), `backend:${backend}`, `engine:${engine.family}`]
-  if (engine.wrapper) keys.push(`wrapper:${engine.wrapper}`)
-  if (engine.flavour) keys.push(`flavour:${engine.flavour}`)
-  if (model.moe) keys.push('moe')
-  if (model.kv.kind === 'hybrid') keys.push(model.kv.stateBytes > 2e6 ? 'hybrid' : 'hybrid:conv')
-  if (member.hardware.smallHost) keys.push('host:small')
-  return keys
-}
-
 /** Tokens per step that drafting gives on ordinary text before data says otherwise (published: 1.25 to 2.6). */
 const DRAFT_GAIN = 1.5
 
 /** Drafting makes a step give more than one token: its keys scale every term of the step alike. */
 const draftKeys = (setup: Setup): string[] => (setup.draft ? [`draft:${setup.draft}`] : [])
-
-/** Years matter for the engines whose kernels were rewritten; others carry it in their name. */
-export function eraKeys(setup: Setup): string[] {
-  if (setup.engine.family !== 'llama.cpp') return []
-  const age = era(setup.year)
-  return [age, `${age}/${setup.backend}`]
-}
-
-function flashKey(setup: Setup): string {
-  if (setup.engine.family !== 'llama.cpp') return 'flash:own'
-  const on = setup.flash ?? (setup.year === null || setup.year >= 2025.6)
-  return on ? 'flash:on' : 'flash:off'
-}
 
 /** Main memory of an ordinary PC as a processor reads it, for layers that do not fit the card. */
 const HOST_BYTES_PER_S = 60e9
@@ -62,58 +39,93 @@ const HOST_BYTES_PER_S = 60e9
 const CARD_RESERVE_BYTES = 0.5e9
 
 /** Share of the weights that do not fit a discrete card and stay in main memory; 0 where memory is one. */
-export function spillShare(setup: Setup, member: Member): number {
+export function spillShare(setup: Setup, member: Member, layerShare = 1): number {
   const { chip, count } = member.hardware
-  if (chip.tier !== 'discrete' || setup.strategy !== 'solo' || setup.engine.family !== 'llama.cpp') return 0
+  if (chip.tier !== 'discrete' || setup.strategy === 'tensor' || layerShare <= 0) return 0
+  if (setup.engine.family !== 'llama.cpp' && setup.engine.family !== 'prima.cpp') return 0
   const options = chip.memory_options_gb ?? []
   // Cards are sold in GiB whatever the label says.
   const stated = member.memoryBytes ?? (options.length > 0 ? Math.max(...options) * 1e9 * count : null)
   if (stated === null) return 0
   const memory = (stated / 1e9) * 2 ** 30
   const cache = kvBytesStored(setup.model, Math.max(setup.contextTokens, 2048), setup.kvBits)
-  const need = setup.weights.total + cache
+  const weights = setup.weights.total * layerShare
+  const need = weights + cache * layerShare
   const room = memory - CARD_RESERVE_BYTES * count
-  return Math.min(1, Math.max(0, (need - room) / setup.weights.total))
+  return Math.min(1, Math.max(0, (need - room) / weights))
+}
+
+function decodeKeys(setup: Setup, member: Member): KeyLists {
+  const { model, quant, backend, engine } = setup
+  const common = [...commonKeys(setup, member), ...draftKeys(setup)]
+  const eras = eraKeys(setup)
+  const vendor = vendorOf(member)
+  const { family } = member.hardware.chip
+  const flash = flashKey(setup)
+  const quantKey = `quant:${quant.class}`
+  return {
+    weights: [...common, quantKey, `${quantKey}/${vendor}`],
+    unpack: [
+      `vendor:${vendor}`,
+      `family:${family}`,
+      `engine:${engine.family}`,
+      `backend:${backend}`,
+      quantKey,
+      `${quantKey}/${backend}`,
+      ...eras,
+      ...eras.map((age) => `${quantKey}/${age}`),
+    ],
+    layers: [...common, ...eras, ...(model.moe ? [`moe/${backend}`] : [])],
+    kv: [
+      ...common.filter((key) => !key.startsWith('wrapper')),
+      `kv:${model.kv.kind}`,
+      flash,
+      `${flash}/${backend}`,
+      `${flash}/${family}`,
+    ],
+    batch: [`vendor:${vendor}`, `engine:${engine.family}`, ...(model.moe ? ['moe'] : [])],
+  }
 }
 
 /** Terms of the part of one step that runs on one member holding `share` of the layers (or of every layer, for tensor). */
-export function memberDecodeTerms(setup: Setup, member: Member, layerShare: number, tensorWays: number): Term[] {
-  const { model, quant, batch } = setup
+export function memberDecodeTerms(
+  setup: Setup,
+  member: Member,
+  layerShare: number,
+  tensorWays: number,
+): Term[] {
+  const { model, batch } = setup
   const bandwidth = nominalBandwidth(member)
   const flops = nominalFlops(member)
-  const common = [...commonKeys(setup, member), ...draftKeys(setup)]
-  const eras = eraKeys(setup)
-  const vendor = member.hardware.chip.kind === 'cpu' ? 'cpu' : member.hardware.chip.vendor
-  const spilled = spillShare(setup, member)
+  const spilled = spillShare(setup, member, layerShare)
   const gain = setup.draft ? DRAFT_GAIN : 1
   const cut = ((layerShare / tensorWays) * (1 - spilled)) / gain
   const kvCut = layerShare / Math.min(tensorWays, model.kv.shards)
   const kv = kvBytesRead(model, setup.depth, setup.kvBits) * batch
-  const flash = flashKey(setup)
-  const family = member.hardware.chip.family
+  const keys = keyLists(setup, member, 'decode', () => decodeKeys(setup, member))
   return [
     {
       name: 'weights',
       seconds: (weightBytesPerStep(setup) * cut) / bandwidth,
-      keys: [...common, `quant:${quant.class}`, `quant:${quant.class}/${vendor}`],
+      keys: keys.weights!,
       counted: 'bytes of weights read over nominal bandwidth',
     },
     {
       name: 'unpack',
       seconds: (2 * paramsMultiplied(setup) * cut) / flops,
-      keys: [`vendor:${vendor}`, `family:${family}`, `engine:${setup.engine.family}`, `backend:${setup.backend}`, `quant:${quant.class}`, `quant:${quant.class}/${setup.backend}`, ...eras, ...eras.map((age) => `quant:${quant.class}/${age}`)],
+      keys: keys.unpack!,
       counted: 'operations to unpack and multiply the weights over the nominal rate',
     },
     {
       name: 'layers',
       seconds: (model.layers * layerShare * UNIT_LAYER_S) / gain,
-      keys: [...common, ...eras, ...(model.moe ? [`moe/${setup.backend}`] : [])],
+      keys: keys.layers!,
       counted: 'layers at 0.1 ms each',
     },
     {
       name: 'kv',
       seconds: (kv * kvCut) / bandwidth,
-      keys: [...common.filter((key) => !key.startsWith('wrapper')), `kv:${model.kv.kind}`, flash, `${flash}/${setup.backend}`, `${flash}/${family}`],
+      keys: keys.kv!,
       counted: 'bytes of KV cache read over nominal bandwidth',
     },
     {
@@ -125,7 +137,7 @@ export function memberDecodeTerms(setup: Setup, member: Member, layerShare: numb
     {
       name: 'batch',
       seconds: batch > 1 ? (2 * paramsMultiplied(setup) * (batch - 1) * cut) / flops : 0,
-      keys: [`vendor:${vendor}`, `engine:${setup.engine.family}`, ...(model.moe ? ['moe'] : [])],
+      keys: keys.batch!,
       counted: 'operations of the other sequences over the nominal rate',
     },
   ]
@@ -136,7 +148,12 @@ export function tokenTerm(setup: Setup, member: Member): Term {
   return {
     name: 'token',
     seconds: UNIT_TOKEN_S,
-    keys: [`engine:${setup.engine.family}`, `backend:${setup.backend}`, ...(setup.engine.wrapper ? [`wrapper:${setup.engine.wrapper}`] : []), ...host],
+    keys: [
+      `engine:${setup.engine.family}`,
+      `backend:${setup.backend}`,
+      ...(setup.engine.wrapper ? [`wrapper:${setup.engine.wrapper}`] : []),
+      ...host,
+    ],
     counted: 'sampling and hand-over once per token, in ms',
   }
 }

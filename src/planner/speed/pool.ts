@@ -11,7 +11,8 @@ import type { Term } from './terms.ts'
 const UNIT_SYNC_S = 1e-3
 
 /** Hidden state on the wire: llama.cpp sends 32-bit floats, the others 16-bit. */
-const activationBytes = (setup: Setup): number => setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
+const activationBytes = (setup: Setup): number =>
+  setup.model.hidden * (setup.engine.family === 'llama.cpp' ? 4 : 2)
 
 function linkKeys(setup: Setup): string[] {
   const { engine, link } = setup
@@ -73,7 +74,9 @@ function decodeWireTerms(setup: Setup): Term[] {
     counted: 'round trips of the engine per further member, in ms',
   }
   if (setup.strategy === 'tensor') {
-    const each = messageLatency(setup) * Math.log2(n) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+    // distributed-llama gathers at its root, one member after the other; the others halve the distance each time.
+    const rounds = setup.engine.family === 'distributed-llama' ? n - 1 : Math.log2(n)
+    const each = messageLatency(setup) * rounds + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
     return [
       { name: 'allreduce', seconds: 2 * model.layers * each, keys, counted: 'two all-reduces per layer' },
       sync,
@@ -92,7 +95,8 @@ function prefillWireTerms(setup: Setup): Term[] {
   const chunks = tokens / chunkTokens(setup)
   const bytes = activationBytes(setup) * tokens
   if (setup.strategy === 'tensor') {
-    const seconds = 2 * model.layers * (chunks * messageLatency(setup) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS)
+    const seconds =
+      2 * model.layers * (chunks * messageLatency(setup) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS)
     return [{ name: 'prefill.allreduce', seconds, keys, counted: 'two all-reduces per layer and chunk' }]
   }
   const seconds = (n - 1) * (chunks * messageLatency(setup) + bytes / link.bytesPerS)
@@ -100,11 +104,16 @@ function prefillWireTerms(setup: Setup): Term[] {
 }
 
 /** Equal members are one with the sum of their shares: stage times add up, and a hundred need not be counted apart. */
-function byHardware(members: readonly Member[], shares: readonly number[]): { member: Member; share: number }[] {
+function byHardware(
+  members: readonly Member[],
+  shares: readonly number[],
+): { member: Member; share: number }[] {
   const found: { member: Member; share: number }[] = []
   members.forEach((member, i) => {
     const share = shares[i] ?? 0
-    const before = found.find((entry) => entry.member.hardware === member.hardware && entry.member.memoryBytes === member.memoryBytes)
+    const before = found.find(
+      (entry) => entry.member.hardware === member.hardware && entry.member.memoryBytes === member.memoryBytes,
+    )
     if (before) before.share += share
     else found.push({ member, share })
   })
@@ -129,7 +138,11 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
   const head = members[0] as Member
   if (setup.strategy === 'tensor' && members.length > 1) {
     const worst = slowest(members)
-    return [...memberDecodeTerms(setup, worst, 1, members.length), tokenTerm(setup, head), ...decodeWireTerms(setup)]
+    return [
+      ...memberDecodeTerms(setup, worst, 1, members.length),
+      tokenTerm(setup, head),
+      ...decodeWireTerms(setup),
+    ]
   }
   const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
     memberDecodeTerms(setup, member, share, 1),
@@ -147,4 +160,10 @@ export function prefillTerms(setup: Setup, shares?: readonly number[]): Term[] {
     memberPrefillTerms(setup, member, share, 1),
   )
   return [...merged(stages), ...prefillWireTerms(setup)]
+}
+
+/** Bytes on the wire per token at 16 bits: one hop of a pipeline, and all the all-reduces of a tensor split together. */
+export function oneLayerMessage(model: Setup['model']): { hopBytes: number; tensorBytes: number } {
+  const hopBytes = model.hidden * 2
+  return { hopBytes, tensorBytes: 2 * model.layers * hopBytes }
 }

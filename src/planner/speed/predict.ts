@@ -1,4 +1,4 @@
-import { type Constants, constants as shipped, type Interval } from '../constants.ts'
+import { type Constants, type Interval, constants as shipped } from '../constants.ts'
 import { decodeTerms, prefillTerms } from './pool.ts'
 import type { Setup } from './setup.ts'
 import { logFactor, type Term, totalSeconds } from './terms.ts'
@@ -57,12 +57,19 @@ export function decodeSpeed(setup: Setup, shares?: readonly number[], constants:
 }
 
 /** Prompt tokens per second of all sequences together. */
-export function prefillSpeed(setup: Setup, shares?: readonly number[], constants: Constants = shipped): Speed {
+export function prefillSpeed(
+  setup: Setup,
+  shares?: readonly number[],
+  constants: Constants = shipped,
+): Speed {
   const terms = prefillTerms(setup, shares)
   const seconds = totalSeconds(terms, constants.prefill)
   const basis = basisOf(terms, constants.prefill, 'prefill.compute')
   return {
-    tokS: range((setup.promptTokens * setup.batch) / seconds, constants.intervals.prefill[intervalKind(setup, basis)]),
+    tokS: range(
+      (setup.promptTokens * setup.batch) / seconds,
+      constants.intervals.prefill[intervalKind(setup, basis)],
+    ),
     seconds,
     basis,
   }

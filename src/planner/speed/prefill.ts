@@ -1,5 +1,5 @@
 import { expertShareTouched } from '../model-spec.ts'
-import { commonKeys, eraKeys } from './decode.ts'
+import { commonKeys, eraKeys, flashKey, type KeyLists, keyLists, vendorOf } from './keys.ts'
 import { type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
 
@@ -38,67 +38,105 @@ export function chunkTokens(setup: Setup): number {
   return Math.max(1, Math.min(setup.promptTokens * setup.batch, setup.ubatch))
 }
 
-export function memberPrefillTerms(setup: Setup, member: Member, layerShare: number, tensorWays: number): Term[] {
-  const { model, weights, quant } = setup
+function prefillKeys(setup: Setup, member: Member): KeyLists {
+  const { model, quant, backend, engine } = setup
+  const vendor = `vendor:${vendorOf(member)}`
+  const family = `family:${member.hardware.chip.family}`
+  const quantKey = `quant:${quant.class}`
+  const flash = flashKey(setup)
+  const compute = [
+    ...commonKeys(setup, member).filter((key) => key !== 'moe'),
+    ...eraKeys(setup),
+    quantKey,
+    `${quantKey}/${vendorOf(member)}`,
+    `${quantKey}/${member.hardware.chip.family}`,
+    ...gpuKeys(member, setup),
+  ]
+  return {
+    compute,
+    experts: [...compute],
+    tiles: [vendor, `backend:${backend}`, `engine:${engine.family}`, family],
+    attention: [
+      vendor,
+      family,
+      `backend:${backend}`,
+      `engine:${engine.family}`,
+      flash,
+      `${flash}/${backend}`,
+      ...(engine.flavour ? [`${flash}/${engine.flavour}`] : []),
+      `kv:${model.kv.kind}`,
+    ],
+    weights: [vendor, `backend:${backend}`, family, ...(model.moe ? ['moe', `moe/${backend}`] : [])],
+    layers: [
+      vendor,
+      `backend:${backend}`,
+      `engine:${engine.family}`,
+      ...(model.moe ? ['moe'] : []),
+      ...(model.kv.kind === 'hybrid' ? ['hybrid'] : []),
+      ...(member.hardware.smallHost ? ['host:small'] : []),
+      family,
+    ],
+  }
+}
+
+export function memberPrefillTerms(
+  setup: Setup,
+  member: Member,
+  layerShare: number,
+  tensorWays: number,
+): Term[] {
+  const { model, weights } = setup
   const flops = nominalFlops(member)
   const n = setup.promptTokens * setup.batch
   const chunk = chunkTokens(setup)
   const chunks = n / chunk
-  const vendor = member.hardware.chip.kind === 'cpu' ? 'cpu' : member.hardware.chip.vendor
-  const common = [...commonKeys(setup, member), ...eraKeys(setup)]
   const cut = layerShare / tensorWays
   const pairs = attentionPairs(setup.promptTokens, setup.promptStart, 0) * setup.batch
   const windowPairs = attentionPairs(setup.promptTokens, setup.promptStart, model.kv.window) * setup.batch
-  const attention = model.kv.fullFlopsPerPair * pairs + (model.kv.window > 0 ? model.kv.windowFlopsPerPair * windowPairs : 0)
+  const attention =
+    model.kv.fullFlopsPerPair * pairs + (model.kv.window > 0 ? model.kv.windowFlopsPerPair * windowPairs : 0)
   const experts = model.moe ? weights.experts * expertShareTouched(model.moe, chunk) : 0
-  const flash = setup.engine.family !== 'llama.cpp' ? 'flash:own' : (setup.flash ?? (setup.year === null || setup.year >= 2025.6)) ? 'flash:on' : 'flash:off'
   const moe = model.moe
   const tokensPerExpert = moe ? Math.max(1, (chunk * moe.topK) / moe.experts) : 1
-  const perFlop = ((2 * n * cut) / flops) * overlapOfGpus(member, setup, chunks)
   const gpuOverlap = overlapOfGpus(member, setup, chunks)
-  const family = member.hardware.chip.family
-  const compute = [
-    ...common.filter((key) => key !== 'moe'),
-    `quant:${quant.class}`,
-    `quant:${quant.class}/${vendor}`,
-    `quant:${quant.class}/${family}`,
-    ...gpuKeys(member, setup),
-  ]
+  const perFlop = ((2 * n * cut) / flops) * gpuOverlap
+  const keys = keyLists(setup, member, 'prefill', () => prefillKeys(setup, member))
   return [
     {
       name: 'prefill.compute',
       seconds: denseParams(setup) * perFlop,
-      keys: compute,
+      keys: keys.compute!,
       counted: 'operations of the prompt over the nominal rate',
     },
     {
       name: 'prefill.experts',
       seconds: expertParams(setup) * perFlop,
-      keys: compute,
+      keys: keys.experts!,
       counted: 'operations of the chosen experts over the nominal rate',
     },
     {
       name: 'prefill.tiles',
       seconds: expertParams(setup) * perFlop * (TILE_TOKENS / tokensPerExpert),
-      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, `family:${family}`],
+      keys: keys.tiles!,
       counted: 'tiles of experts that few tokens of the chunk chose',
     },
     {
       name: 'prefill.attention',
       seconds: ((attention * cut) / flops) * gpuOverlap,
-      keys: [`vendor:${vendor}`, `family:${family}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, flash, `${flash}/${setup.backend}`, ...(setup.engine.flavour ? [`${flash}/${setup.engine.flavour}`] : []), `kv:${model.kv.kind}`],
+      keys: keys.attention!,
       counted: 'operations of attention over the nominal rate',
     },
     {
       name: 'prefill.weights',
-      seconds: (((weights.dense - weights.head + experts) * chunks * cut) / nominalBandwidth(member)) * gpuOverlap,
-      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `family:${family}`, ...(model.moe ? ['moe', `moe/${setup.backend}`] : [])],
+      seconds:
+        (((weights.dense - weights.head + experts) * chunks * cut) / nominalBandwidth(member)) * gpuOverlap,
+      keys: keys.weights!,
       counted: 'bytes of weights read once per chunk over nominal bandwidth',
     },
     {
       name: 'prefill.layers',
       seconds: model.layers * layerShare * chunks * UNIT_LAYER_S * gpuOverlap,
-      keys: [`vendor:${vendor}`, `backend:${setup.backend}`, `engine:${setup.engine.family}`, ...(model.moe ? ['moe'] : []), ...(model.kv.kind === 'hybrid' ? ['hybrid'] : []), ...(member.hardware.smallHost ? ['host:small'] : []), `family:${family}`],
+      keys: keys.layers!,
       counted: 'layers and chunks at 0.1 ms each',
     },
   ]

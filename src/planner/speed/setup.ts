@@ -1,8 +1,8 @@
-import type { Backend, Engine } from '../engine-name.ts'
 import type { Hardware } from '../chip-name.ts'
+import type { Backend, Engine } from '../engine-name.ts'
+import type { LinkSpec } from '../link-name.ts'
 import type { ModelSpec } from '../model-spec.ts'
 import type { QuantMix, WeightBytes } from '../quant-mix.ts'
-import type { LinkSpec } from '../link-name.ts'
 
 /** One machine as the speed model sees it. */
 export interface Member {

@@ -19,13 +19,23 @@ export interface Term {
 /** Fitted natural logarithms: per term a base and an effect for every key that was seen. */
 export type Effects = Readonly<Record<string, { base: number; effects: Readonly<Record<string, number>> }>>
 
-/** Natural logarithm of a term's factor. */
+const kept = new WeakMap<Effects, WeakMap<readonly string[], { name: string; value: number }>>()
+
+/** Natural logarithm of a term's factor. Key lists are shared by many terms, so their sums are kept. */
 export function logFactor(term: Term, effects: Effects): number {
+  let sums = kept.get(effects)
+  if (!sums) {
+    sums = new WeakMap()
+    kept.set(effects, sums)
+  }
+  const known = sums.get(term.keys)
+  if (known?.name === term.name) return known.value
   const fitted = effects[term.name]
   if (!fitted) return 0
-  let sum = fitted.base
-  for (const key of term.keys) sum += fitted.effects[key] ?? 0
-  return sum
+  let value = fitted.base
+  for (const key of term.keys) value += fitted.effects[key] ?? 0
+  sums.set(term.keys, { name: term.name, value })
+  return value
 }
 
 /** Seconds of all terms together. Never negative, never NaN: a term without a count adds nothing. */
@@ -33,11 +43,4 @@ export function totalSeconds(terms: readonly Term[], effects: Effects): number {
   let total = 0
   for (const term of terms) if (term.seconds > 0) total += term.seconds * Math.exp(logFactor(term, effects))
   return total
-}
-
-/** Share of the keys of the heaviest term that the fit has seen: tells measured territory from extrapolation. */
-export function unseenKeys(terms: readonly Term[], effects: Effects, prefix: string): boolean {
-  const heaviest = terms.reduce((a, b) => (b.seconds > a.seconds ? b : a), terms[0]!)
-  const key = heaviest.keys.find((candidate) => candidate.startsWith(prefix))
-  return key === undefined || effects[heaviest.name]?.effects[key] === undefined
 }

@@ -24,6 +24,8 @@ export interface OpenAiRequest {
   asked: readonly string[]
   /** Kinds of media in the messages ("image_url"), which the engine must honour too. */
   media: readonly string[]
+  /** How the caller's own dialect calls them, where that differs: errors speak the caller's language. */
+  names?: ReadonlyMap<string, string>
 }
 
 const tables: Record<Endpoint, ParameterTable> = {
@@ -142,13 +144,13 @@ export function requireHonoured(
   engineName: string,
 ): void {
   for (const name of request.asked) {
-    if (!parameters.has(name)) throw unsupported(name, engineName)
+    if (!parameters.has(name)) throw unsupported(request.names?.get(name) ?? name, engineName)
   }
   for (const kind of request.media) {
     if (!parameters.has(kind)) {
       throw new HolonError(
         'unsupported_parameter',
-        `The engine ${engineName} cannot read "${kind}" in messages.`,
+        `The engine ${engineName} cannot read "${request.names?.get(kind) ?? kind}" in messages.`,
         { param: 'messages', hint: 'Send text only, or use a model and engine that read this.' },
       )
     }

@@ -189,7 +189,7 @@ async function failure(errors: readonly string[]): Promise<HolonError> {
 function gpuLayers(native: NativeModule, shape: ModelShape, cells: number): number {
   const { total, used } = native.getGpuVramInfo()
   const free = (total - used) * 0.92
-  const needed = shape.weightsBytes + shape.kvBytesPerToken * cells
+  const needed = shape.weightsBytes + shape.cacheBytes(cells, 1)
   if (needed <= free) return shape.layers + 1
   return Math.max(0, Math.floor((shape.layers * free) / needed))
 }

@@ -1,0 +1,102 @@
+/** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
+import { HolonError } from '../../core/errors.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import { laneKey } from '../gateway/admission.ts'
+import type { AnswerDeps } from '../gateway/answer.ts'
+import { watchDeath } from '../gateway/death-watch.ts'
+import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
+import type { Exchange } from '../gateway/exchange.ts'
+import { Wait } from '../gateway/hold-engine.ts'
+import { type Choice, chooseNode } from '../scheduler/choose-node.ts'
+
+/** Sends `body` to a path of the engine and gives its JSON. */
+export type Ask = (path: string, body: object) => Promise<unknown>
+
+const maxAnswerBytes = 64 * 1024 * 1024
+
+/** Counting is quick, even for a long prompt. */
+const patienceMs = 60_000
+
+/** The node and model that would answer now. @throws HolonError model_not_found and others */
+export function choose(core: AnswerDeps, asked: string): Choice<NodeHandle> {
+  const busy = (node: string, model: string) => core.admission.busy(node, model)
+  return chooseNode(asked, core.nodes, busy, core.catalogue.wanted(asked))
+}
+
+/**
+ * Holds the model, loading it if need be, while `use` asks its engine.
+ * @throws HolonError model_not_found, model_loading, not_supported (the engine has no such path), engine_failed and others
+ */
+export async function withEngine<T>(
+  core: AnswerDeps,
+  exchange: Exchange,
+  asked: string,
+  use: (ask: Ask) => Promise<T>,
+): Promise<T> {
+  const { node, model, route } = choose(core, asked)
+  exchange.route = route
+  const ticket = core.admission.enter(laneKey(node.id, model.id))
+  const wait = new Wait(exchange, false, ticket, core.room, core.patience)
+  try {
+    const lease = await wait.hold(node, model.id)
+    wait.over()
+    exchange.onGone(null)
+    try {
+      return await use(async (path, body) => {
+        const headers = { 'content-type': 'application/json', ...lease.headers, 'x-request-id': exchange.id }
+        const timeout = AbortSignal.timeout(patienceMs)
+        try {
+          const response = await core.upstreams.ask(lease, {
+            path,
+            method: 'POST',
+            headers,
+            body: JSON.stringify(body),
+            signal: AbortSignal.any([exchange.signal, timeout]),
+          })
+          const bytes = await collect(response.body)
+          return readAnswer(path, response.statusCode, bytes, lease.engine)
+        } catch (thrown) {
+          if (thrown instanceof HolonError) throw thrown
+          if (timeout.aborted) throw notBegun()
+          throw fromConnection(thrown as Error, watchDeath(lease).reason)
+        }
+      })
+    } finally {
+      lease.release()
+    }
+  } finally {
+    wait.over()
+    ticket.leave()
+  }
+}
+
+async function collect(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > maxAnswerBytes) {
+      throw new HolonError('engine_failed', 'The engine answered more than can be read.', {
+        source: 'engine',
+      })
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, length)
+}
+
+function readAnswer(path: string, status: number, body: Buffer, engine: string): unknown {
+  if (status === 404 || status === 405 || status === 501) {
+    throw new HolonError('not_supported', `The engine ${engine} has no ${path}, which this needs.`, {
+      source: 'engine',
+    })
+  }
+  if (status !== 200) throw fromRefusal({ status, body, retryAfter: undefined }).error
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    throw new HolonError('engine_failed', `The engine answered ${path} with something else than JSON.`, {
+      source: 'engine',
+    })
+  }
+}

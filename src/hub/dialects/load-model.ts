@@ -1,0 +1,43 @@
+/** Loading a model before it is asked, with at least the context a caller wants. A stream is kept alive meanwhile. */
+import { HolonError } from '../../core/errors.ts'
+import type { NodeModel } from '../../protocol/model.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import type { AnswerDeps } from '../gateway/answer.ts'
+import type { Exchange } from '../gateway/exchange.ts'
+
+export interface LoadWish {
+  node: NodeHandle
+  model: NodeModel
+  /** Tokens; more than the model was trained for counts as all it was trained for. */
+  contextTokens: number | undefined
+  stream: boolean
+}
+
+/** Between two signs of life on a waiting stream. Milliseconds. */
+const signEveryMs = 3_000
+
+/**
+ * Does nothing when the model is in memory with as much context or more: a model is never loaded anew to make it smaller.
+ * @throws HolonError whatever the node throws; bad_http when the client left
+ */
+export async function loadWithContext(core: AnswerDeps, exchange: Exchange, wish: LoadWish): Promise<void> {
+  const { node, model, stream } = wish
+  const running = node.state().running.find((each) => each.id === model.id && each.state === 'ready')
+  const wanted = wish.contextTokens && Math.min(wish.contextTokens, model.contextMax ?? wish.contextTokens)
+  if (running && (wanted === undefined || (running.contextTokens ?? wanted) >= wanted)) return
+  let lastMs = core.patience.streamHeadMs - signEveryMs
+  const waiter = {
+    tick: (waitedMs: number) => {
+      if (!stream || waitedMs - lastMs < signEveryMs) return
+      lastMs = waitedMs
+      exchange.comment('loading')
+    },
+  }
+  core.room.enter(waiter)
+  try {
+    await node.load(model.id, { contextTokens: wanted })
+  } finally {
+    core.room.leave(waiter)
+  }
+  if (exchange.gone) throw new HolonError('bad_http', 'The client left.')
+}

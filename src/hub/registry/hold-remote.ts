@@ -1,0 +1,104 @@
+/** Holding an engine on another machine: one stream of the tunnel, open for as long as the engine is held. */
+import { PassThrough } from 'node:stream'
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import { jsonLine, readJsonLines } from '../../core/lines.ts'
+import type { LoadProgress } from '../../protocol/model.ts'
+import type { EngineLease } from '../../protocol/node.ts'
+import { fromWireError, holdHeader, holdLine, maxLineBytes, nodePaths } from '../../protocol/node-wire.ts'
+import type { TunnelSession } from '../../tunnel/session.ts'
+
+/** Requests inside the tunnel need an authority, which no end of it reads. */
+const origin = 'http://node'
+
+/** @throws HolonError what the node says of a failed load, tunnel_lost, tunnel_misbehaved; or the signal's reason */
+export async function holdRemote(
+  session: TunnelSession,
+  node: string,
+  model: string,
+  options: { signal: AbortSignal; onProgress?: (progress: LoadProgress) => void },
+): Promise<EngineLease> {
+  const upload = new PassThrough()
+  upload.write(jsonLine({ model }))
+  const { signal } = options
+  const { body, statusCode } = await session.request({
+    path: nodePaths.hold,
+    method: 'POST',
+    headers: { 'content-type': 'application/x-ndjson' },
+    body: upload,
+    headersTimeout: 15_000,
+    bodyTimeout: 0,
+    signal,
+  })
+  const lines = readJsonLines(body, maxLineBytes)
+  try {
+    if (statusCode !== 200) throw unexpected(`status ${statusCode}`)
+    for (;;) {
+      const line = await nextLine(lines)
+      if ('progress' in line) options.onProgress?.(line.progress)
+      else if ('error' in line) throw fromWireError(line.error)
+      else if ('died' in line) throw new HolonError('engine_crashed', line.died, { source: 'engine' })
+      else return leaseOf(session, node, line.engine, upload, lines)
+    }
+  } catch (error) {
+    upload.destroy()
+    body.destroy()
+    throw signal.aborted ? signal.reason : asHolonError(error)
+  }
+}
+
+interface Engine {
+  hold: string
+  model: string
+  engine: string
+  parameters: string[]
+  parallel: number
+}
+
+function leaseOf(
+  session: TunnelSession,
+  node: string,
+  engine: Engine,
+  upload: PassThrough,
+  lines: AsyncGenerator<unknown>,
+): EngineLease {
+  let released = false
+  const died = new Promise<string>((resolve) => {
+    void nextLine(lines)
+      .then((line) => {
+        if ('died' in line) return line.died
+        return 'error' in line ? fromWireError(line.error).message : `Node ${node} broke the rules.`
+      })
+      // Its end is an end in peace when we released; then nobody listens any more.
+      .catch(() => `The connection to node ${node} was lost.`)
+      .then((reason) => {
+        if (!released) resolve(session.endedBy()?.message ?? reason)
+      })
+  })
+  return {
+    model: engine.model,
+    engine: engine.engine,
+    origin,
+    headers: { [holdHeader]: engine.hold },
+    dispatcher: session.dispatcher,
+    parameters: new Set(engine.parameters),
+    parallel: engine.parallel,
+    died,
+    release: (stats) => {
+      if (released) return
+      released = true
+      upload.end(jsonLine({ release: stats ?? null }))
+    },
+  }
+}
+
+async function nextLine(lines: AsyncGenerator<unknown>) {
+  const { done, value } = await lines.next()
+  if (done) throw new HolonError('tunnel_lost', 'The node let go of the engine without a word.')
+  const line = holdLine.safeParse(value)
+  if (line.success) return line.data
+  throw unexpected('a line that is none')
+}
+
+function unexpected(what: string): HolonError {
+  return new HolonError('tunnel_misbehaved', `The node answered with ${what} when asked for an engine.`)
+}

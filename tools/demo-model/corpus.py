@@ -1,0 +1,139 @@
+"""Reads the training text in corpus/ and draws questions from its patterns."""
+
+import random
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CHOICE = re.compile(r"\{([^{}]*)\}")  # an innermost {a|b|c}
+LIST = re.compile(r"\$([a-z]+)")
+ABOUT = re.compile(r"@([a-z]+) (.*)")  # @thing x: x, asked about in one of the ways of the list
+UNKNOWN = "unknown"
+
+
+@dataclass
+class Section:
+    answer: str = ""
+    lines: list[str] = field(default_factory=list)
+
+
+@cache
+def read(name: str) -> dict[str, Section]:
+    """`## id` opens a section, `> ` is its answer, `- ` one pattern or question."""
+    sections: dict[str, Section] = {}
+    for line in (HERE / "corpus" / name).read_text("utf-8").splitlines():
+        if line.startswith("## "):
+            current = sections[line[3:].strip()] = Section()
+        elif line.startswith("> "):
+            current.answer = f"{current.answer}\n{line[2:]}".strip()
+        elif line.startswith("- "):
+            current.lines.append(line[2:])
+    return sections
+
+
+@cache
+def known() -> dict[str, Section]:
+    return read("answers.md") | read("unknown.md")
+
+
+@cache
+def words() -> dict[str, list[str]]:
+    text = (HERE / "corpus" / "words.md").read_text("utf-8")
+    parts = re.split(r"^## (\w+)\n", text, flags=re.M)[1:]
+    # Blanks inside an entry count ("please " is an opener), line ends do not.
+    return {name: body.strip("\n").split("|") for name, body in zip(parts[::2], parts[1::2])}
+
+
+def expand(pattern: str, rng: random.Random) -> str:
+    """One random wording of a pattern."""
+    if about := ABOUT.fullmatch(pattern):
+        pattern = rng.choice(words()[about[1]]).replace("_", about[2])
+    while CHOICE.search(pattern):
+        pattern = CHOICE.sub(lambda m: rng.choice(m[1].split("|")), pattern)
+    pattern = LIST.sub(lambda m: rng.choice(words()[m[1]]), pattern)
+    return re.sub(r"\s+", " ", pattern).strip()
+
+
+def question(topic: str, rng: random.Random) -> str:
+    """A fresh question on a topic, worn the way people's questions are."""
+    text = noise(rng) if topic == UNKNOWN and rng.random() < 0.12 else expand(rng.choice(known()[topic].lines), rng)
+    if rng.random() < 0.18:
+        text = rng.choice(words()["opener"]) + text
+    if rng.random() < 0.08:
+        text += rng.choice(words()["closer"])
+    if rng.random() < 0.12:
+        text = typo(text, rng)
+    return punctuate(recase(text, rng), rng)
+
+
+def recase(text: str, rng: random.Random) -> str:
+    luck = rng.random()
+    if luck < 0.45:
+        text = text[:1].upper() + text[1:]
+        return re.sub(r"\bi\b", "I", re.sub(r"\bholon\b(?! [a-z]+`)", "Holon", text)) if rng.random() < 0.7 else text
+    return text.upper() if luck > 0.93 else text.title() if luck > 0.9 else text
+
+
+def punctuate(text: str, rng: random.Random) -> str:
+    return text + rng.choices(["?", "", ".", "!", "??", " ?", "...", "?!"], [50, 28, 10, 5, 2, 2, 2, 1])[0]
+
+
+def typo(text: str, rng: random.Random) -> str:
+    """One slip of the finger."""
+    if len(text) < 4:
+        return text
+    at = rng.randrange(1, len(text) - 1)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return text[:at] + text[at + 1 :]
+    if kind == 1:
+        return text[:at] + text[at] + text[at:]
+    if kind == 2:
+        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    return text[:at] + rng.choice("abcdefghijklmnopqrstuvwxyz") + text[at + 1 :]
+
+
+def noise(rng: random.Random) -> str:
+    """Made-up words, keyboard noise, digits, bytes: nothing of it means anything."""
+
+    def syllables() -> str:
+        return "".join(
+            rng.choice("b c d f g h k l m n p r s t v w z bl st tr ch sh".split()) + rng.choice("aeiou")
+            for _ in range(rng.randint(1, 4))
+        )
+
+    def keys() -> str:
+        return "".join(rng.choice("asdfghjklqwertyuiopzxcvbnm") for _ in range(rng.randint(2, 12)))
+
+    def digits() -> str:
+        return str(rng.randrange(10 ** rng.randint(1, 10)))
+
+    def strange() -> str:
+        return "".join(chr(rng.choice([rng.randrange(33, 127), rng.randrange(161, 1500), rng.randrange(0x4E00, 0x4F00)]))
+                       for _ in range(rng.randint(1, 8)))
+
+    text = " ".join(rng.choice([syllables, syllables, keys, keys, digits, strange])() for _ in range(rng.randint(1, 5)))
+    return rng.choice(["what is ", "who is ", "where is the ", "how do i ", "tell me about "]) + text if rng.random() < 0.35 else text
+
+
+def plain(text: str) -> str:
+    """A question without case, signs and double blanks: what two wordings are compared by."""
+    return re.sub(r"[^\w$+]+", " ", text.lower()).strip()
+
+
+def leaks(held_out: list[str]) -> list[str]:
+    """The held-out questions that the patterns could produce: there must be none."""
+    drawn: set[str] = set()
+    rng = random.Random(7)
+    for section in known().values():
+        for pattern in section.lines:
+            drawn.update(plain(expand(pattern, rng)) for _ in range(400))
+    openers = [plain(o) + " " for o in words()["opener"]] + [""]
+    closers = [" " + plain(c) for c in words()["closer"]] + [""]
+
+    def bare(text: str) -> set[str]:
+        return {text.removeprefix(o).removesuffix(c) for o in openers for c in closers}
+
+    return [q for q in held_out if drawn & bare(plain(q))]
