@@ -21,6 +21,15 @@ export interface Config {
   databaseUrl: string | null
   /** Engine to prefer, by id. */
   engine: string | null
+  /** Where an engine that is already there listens. */
+  engineUrl: string | null
+  /** Models of it to offer; all when empty. */
+  engineModels: readonly string[]
+  engineKey: string | null
+  /** Answers it can give at once; null takes the engine's usual. */
+  engineParallel: number | null
+  /** Offer a running Ollama or LM Studio without being told to. */
+  attach: boolean
   /** What models may take in memory on this node, in bytes; null lets the profile decide. */
   memoryBudgetBytes: number | null
   /** Model to load at start. */
@@ -42,6 +51,11 @@ const fields = {
   api_key: text.optional(),
   database_url: text.optional(),
   engine: text.optional(),
+  engine_url: text.optional(),
+  engine_models: z.union([text, z.array(text)]).optional(),
+  engine_key: text.optional(),
+  engine_parallel: wholeNumber.pipe(z.number().int().min(1).max(1024)).optional(),
+  attach: z.enum(['on', 'off'], { error: 'must be on or off' }).default('on'),
   memory_budget_mb: wholeNumber.pipe(z.number().int().min(64)).optional(),
   model: text.optional(),
   idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
@@ -87,11 +101,22 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     apiKey: pick('api_key') ?? null,
     databaseUrl: pick('database_url') ?? null,
     engine: pick('engine') ?? null,
+    engineUrl: pick('engine_url') ?? null,
+    engineModels: listOf(pick('engine_models')),
+    engineKey: pick('engine_key') ?? null,
+    engineParallel: pick('engine_parallel') ?? null,
+    attach: pick('attach') === 'on',
     memoryBudgetBytes: budget === undefined ? null : budget * MiB,
     model: pick('model') ?? null,
     idleUnloadS: pick('idle_unload_s'),
     hfToken: pick('hf_token') ?? null,
   }
+}
+
+/** `a,b` as an environment variable has it, or a list as a file has it. */
+function listOf(value: string | string[] | undefined): string[] {
+  const names = typeof value === 'string' ? value.split(',') : (value ?? [])
+  return [...new Set(names.map((name) => name.trim()).filter((name) => name !== ''))]
 }
 
 function readFile(path: string): Record<string, unknown> {

@@ -1,11 +1,13 @@
 /** This machine with its models and engines, as `holon up` and `holon join` both start it. */
 import { mkdirSync } from 'node:fs'
-import { type Agent, createAgent } from '../agent/agent.ts'
+import type { Agent } from '../agent/agent.ts'
+import { createAttachedAgent } from '../agent/attached.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { createDrivers } from '../engines/index.ts'
 import { chips } from '../facts/index.ts'
 import { profileMachine } from '../profile/profile-machine.ts'
+import { attachSource } from './attach.ts'
 import type { Config } from './config.ts'
 import { createFileLog } from './file-log.ts'
 import { takeLock } from './home-lock.ts'
@@ -32,7 +34,8 @@ export async function openLocalNode(
     const log = createFileLog(home)
     const drivers = createDrivers({ home, log })
     const profile = await profileMachine({ home, drivers, chips })
-    const agent = await createAgent({
+    const source = attachSource(config, env)
+    const options = {
       home,
       drivers,
       models: openModelStore(config, env),
@@ -43,7 +46,8 @@ export async function openLocalNode(
       name,
       prefer: config.engine,
       idleUnloadS: config.idleUnloadS,
-    })
+    }
+    const agent = await createAttachedAgent(options, source)
     return {
       agent,
       log,

@@ -1,9 +1,13 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
 import { formatSeconds } from '../core/units.ts'
 import { createHub } from '../hub/hub.ts'
+
+import type { NodeModel } from '../protocol/model.ts'
+
 import type { NodeHandle } from '../protocol/node.ts'
 import { adviceFor } from './advice.ts'
 import type { Config } from './config.ts'
@@ -84,11 +88,11 @@ async function warmUp(
 ): Promise<void> {
   const usable = node.state().models.filter((model) => model.problem === null && !model.embedding)
   const real = usable.filter((model) => !model.demo)
-  const model = wanted ?? (real.length <= 1 ? (real[0] ?? usable[0])?.id : undefined)
+  // What another program holds is not loaded there without being asked for.
+  const attached = usable.some((model) => model.engine !== undefined)
+  const model = wanted ?? (real.length <= 1 && !attached ? (real[0] ?? usable[0])?.id : undefined)
   if (model === undefined) {
-    printer.line(
-      `Models: ${usable.map((each) => each.id).join(', ') || 'none yet; get one with `holon pull`'}.`,
-    )
+    printer.line(`Models: ${usable.map(nameWithEngine).join(', ') || 'none yet; get one with `holon pull`'}.`)
     return
   }
   const started = systemClock.now()
@@ -108,4 +112,8 @@ async function warmUp(
     if (signal.aborted) return
     printer.error(asHolonError(error))
   }
+}
+
+function nameWithEngine({ id, engine }: NodeModel): string {
+  return engine === undefined ? id : `${id} (${engine})`
 }

@@ -14,6 +14,8 @@ export const catalogueVariant = z.object({
   contextMax: z.number().nullable(),
   embedding: z.boolean(),
   demo: z.boolean(),
+  /** The engine that alone has it: one that was already there. */
+  engine: z.string().optional(),
   /** For `NAME@exact:<weightsId>`. */
   weightsId: z.string().nullable(),
   state: z.enum(modelStates),

@@ -27,11 +27,13 @@ export type ModelNaming = z.infer<typeof modelNaming>
 export const modelInfo = z.object({
   /** The name callers use, unique on the node, stable across restarts. */
   id: z.string(),
-  /** Absolute path of the file, or of the first file of a split set. */
+  /** Absolute path of the file, or of the first file of a split set; empty for a model of an attached engine. */
   path: z.string(),
   /** Where it came from: a Hugging Face repo and file, a URL, or a path. */
   source: z.string(),
-  format: z.enum(['gguf']),
+  format: z.enum(['gguf', 'safetensors', 'unknown']),
+  /** The engine that alone can run it: one that was already there and has models of its own. */
+  engine: z.string().optional(),
   architecture: z.string().nullable(),
   name: z.string().nullable(),
   naming: modelNaming.nullish(),

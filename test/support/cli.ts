@@ -34,7 +34,8 @@ export function startCli(
   const { PATH = '', HOME = '' } = process.env
   const line = where(process.execPath, main, ...args)
   const child = spawn(line.program, line.args, {
-    env: { PATH, HOME, NO_COLOR: '1', ...env },
+    // An Ollama that happens to run here is none of the tests' business.
+    env: { PATH, HOME, NO_COLOR: '1', HOLON_ATTACH: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''

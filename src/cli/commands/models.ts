@@ -64,12 +64,18 @@ function rowsOf(
     index === 0 ? name : '',
     stateOf(variant, mode),
     variant.quant ?? '–',
-    formatBytes(variant.sizeBytes),
+    // An attached engine does not always say.
+    variant.sizeBytes === 0 ? '–' : formatBytes(variant.sizeBytes),
     variant.contextMax === null ? '–' : String(variant.contextMax),
     formatParams(params.get(variant.id) ?? null),
-    variant.demo ? `${variant.id} (demonstration)` : variant.id,
+    variant.demo ? `${variant.id} (demonstration)` : withEngine(variant),
     variant.nodes.join(', '),
   ])
+}
+
+/** A model of an engine that was already there is listed with it. */
+function withEngine({ id, engine }: CatalogueVariant): string {
+  return engine === undefined ? id : `${id} (${engine})`
 }
 
 function stateOf(variant: CatalogueVariant, mode: CatalogueResponse['mode']): string {

@@ -67,6 +67,7 @@ function toVariant({ variant, nodes, state, offered }: Row): CatalogueVariant {
     contextMax: model.contextMax,
     embedding: model.embedding,
     demo: model.demo,
+    ...(model.engine === undefined ? {} : { engine: model.engine }),
     weightsId: model.weightsId ?? null,
     state,
     nodes,

@@ -1,0 +1,37 @@
+/**
+ * What Ollama honours. Chat goes through /api/chat, which has more than its OpenAI door; what is plain completion or
+ * embedding goes through that door. Absent, because Ollama drops them in silence: `tool_choice`, `parallel_tool_calls`,
+ * `n`, `logit_bias`, `logprobs`, `echo`, `best_of`.
+ */
+export const ollamaParameters: ReadonlySet<string> = new Set([
+  'model',
+  'messages',
+  'prompt',
+  'input',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'stop',
+  'seed',
+  'temperature',
+  'top_p',
+  'top_k',
+  'min_p',
+  'typical_p',
+  'frequency_penalty',
+  'presence_penalty',
+  'repeat_penalty',
+  'repeat_last_n',
+  'response_format',
+  'tools',
+  'reasoning_effort',
+  'encoding_format',
+  'dimensions',
+  'suffix',
+  'image_url',
+  'user',
+  'metadata',
+  'safety_identifier',
+  'prompt_cache_key',
+])

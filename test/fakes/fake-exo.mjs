@@ -1,0 +1,161 @@
+#!/usr/bin/env node
+/**
+ * A fake exo: a real program that speaks the documented HTTP interface of exo with two machines and two downloaded
+ * models (one of 671B for which there is no room). Bodies are cased as exo's are: camelCase in state, snake_case around
+ * previews. Prints {"port":N} once it listens.
+ *
+ *   node fake-exo.mjs [--port 0] [--tokens 6] [--delay-ms 0] [--fault NAME]
+ *
+ * Documented faults:
+ *   runner-failed    the runner fails while it loads (RunnerFailed)
+ *   error-mid-stream (in a message) an error event after three tokens, then [DONE], status 200
+ *   vanish           (in a message) the stream ends after three tokens without finish_reason and [DONE]; a whole answer
+ *                    comes with status 200 and no finish_reason: its instance was deleted
+ */
+import { faultIn, json, readOptions, serve, sleep, words } from './fake-server.mjs'
+
+const options = readOptions({ tokens: 6, 'delay-ms': 0, fault: 'none' })
+const small = 'mlx-community/Qwen3-30B-A3B-4bit'
+const large = 'mlx-community/DeepSeek-V3.1-8bit'
+const rowOf = (id, megabytes) => ({
+  id,
+  object: 'model',
+  created: 1,
+  owned_by: 'exo',
+  storage_size_megabytes: megabytes,
+  quantization: '4bit',
+  family: 'qwen',
+  context_length: 40_960,
+  tags: [],
+})
+const catalogue = [rowOf(small, 17_000), rowOf(large, 700_000), rowOf('mlx-community/not-downloaded', 5)]
+const instances = {}
+const runners = {}
+
+const instanceFor = (id, nodes) => ({
+  MlxRingInstance: {
+    instanceId: id,
+    shardAssignments: {
+      modelId: small,
+      runnerToShard: {},
+      nodeToRunner: Object.fromEntries(nodes.map((node) => [node, `${id}-${node}`])),
+    },
+    hostsByNode: {},
+    ephemeralPort: 5000,
+  },
+})
+
+function previews(_, response, __, url) {
+  const model_id = url.searchParams.get('model_id')
+  const base = { model_id, sharding: 'Pipeline', instance_meta: 'MlxRing' }
+  if (model_id !== small)
+    return json(response, 200, {
+      previews: [
+        {
+          ...base,
+          instance: null,
+          memory_delta_by_node: null,
+          error: 'No cycles found with sufficient memory',
+        },
+      ],
+    })
+  json(response, 200, {
+    previews: [
+      {
+        ...base,
+        instance: instanceFor('two', ['a', 'b']),
+        memory_delta_by_node: { a: 9, b: 9 },
+        error: null,
+      },
+      { ...base, instance: instanceFor('one', ['a']), memory_delta_by_node: { a: 18 }, error: null },
+    ],
+  })
+}
+
+async function create(body, response) {
+  const inner = body.instance?.MlxRingInstance
+  if (!inner) return json(response, 422, { detail: [{ msg: 'Field required' }] })
+  json(response, 200, { message: 'Command received.', command_id: 'c1', model_card: {} })
+  await sleep(100)
+  instances[inner.instanceId] = body.instance
+  const ids = Object.values(inner.shardAssignments.nodeToRunner)
+  for (const id of ids) runners[id] = { RunnerLoading: { layersLoaded: 12, totalLayers: 48 } }
+  await sleep(700)
+  const end =
+    options.fault === 'runner-failed'
+      ? { RunnerFailed: { errorMessage: 'Metal ran out of memory', diagnostics: [] } }
+      : { RunnerReady: { prefillServerPort: null } }
+  for (const id of ids) if (instances[inner.instanceId]) runners[id] = end
+}
+
+async function chat(body, response) {
+  if (
+    !Object.values(instances).some((each) => each.MlxRingInstance.shardAssignments.modelId === body.model)
+  ) {
+    return json(response, 404, {
+      error: {
+        message: `No instance found for model ${body.model}`,
+        type: 'Not Found',
+        param: null,
+        code: 404,
+      },
+    })
+  }
+  const fault = faultIn(body)
+  const all = words(Math.min(options.tokens, body.max_tokens ?? options.tokens))
+  const head = { id: 'cmd-1', object: 'chat.completion', created: 1, model: body.model }
+  const usage = { prompt_tokens: 7, completion_tokens: all.length, total_tokens: 7 + all.length }
+  if (body.stream !== true) {
+    const finish_reason = fault === 'vanish' ? null : 'stop'
+    return json(response, 200, {
+      ...head,
+      choices: [{ index: 0, message: { role: 'assistant', content: all.join('') }, finish_reason }],
+      usage,
+    })
+  }
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write(': keep-alive\n\n')
+  for (const [index, word] of all.entries()) {
+    if (options['delay-ms'] > 0) await sleep(options['delay-ms'])
+    if (response.destroyed) return
+    if (index === 3 && fault === 'vanish') return response.end()
+    if (index === 3 && fault === 'error-mid-stream') {
+      return response.end(
+        'data: {"error":{"message":"Runner shutdown before completing command","type":"InternalServerError","code":500}}\n\ndata: [DONE]\n\n',
+      )
+    }
+    const last = index === all.length - 1
+    const finish_reason = last ? (all.length < options.tokens ? 'length' : 'stop') : null
+    response.write(
+      `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { role: 'assistant', content: word }, finish_reason }], ...(last ? { usage } : {}) })}\n\n`,
+    )
+  }
+  response.end(': generation_stats {"prompt_tps":100,"generation_tps":20}\n\ndata: [DONE]\n\n')
+}
+
+serve(
+  options.port,
+  {
+    'GET /v1/models': (_, response, __, url) =>
+      json(response, 200, {
+        object: 'list',
+        data: url.searchParams.get('status') === 'downloaded' ? catalogue.slice(0, 2) : catalogue,
+      }),
+    'GET /state/instances': (_, response) => json(response, 200, instances),
+    'GET /state/runners': (_, response) => json(response, 200, runners),
+    'GET /instance/previews': previews,
+    'POST /instance': create,
+    'POST /v1/chat/completions': chat,
+  },
+  (_, response, request, url) => {
+    const id = /^\/instance\/(.+)$/.exec(url.pathname)?.[1]
+    if (request.method !== 'DELETE' || !instances[id])
+      return json(response, 404, {
+        error: { message: 'Not Found', type: 'Not Found', param: null, code: 404 },
+      })
+    for (const runner of Object.values(instances[id].MlxRingInstance.shardAssignments.nodeToRunner))
+      delete runners[runner]
+    delete instances[id]
+    json(response, 200, { message: 'Command received.', command_id: 'c2', instance_id: id })
+  },
+)
