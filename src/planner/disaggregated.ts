@@ -42,8 +42,9 @@ export function disaggregated(
   const prefillS = (promptTokens * parallel) / first.prefillTokS.expected
   const cache = kvBytesStored(model, promptTokens, kvBits) * parallel
   const transferS = link.latencyS + cache / link.bytesPerS
-  const perLayer = transferS / model.layers
-  const ttftS = Math.max(prefillS, transferS) + perLayer + parallel / second.decodeTokS.expected
+  // The last layer's cache leaves after it is computed; on a slow link everything waits for the first layer instead.
+  const handedOver = Math.max(prefillS + transferS / model.layers, transferS + prefillS / model.layers)
+  const ttftS = handedOver + parallel / second.decodeTokS.expected
   const hidden = transferS <= prefillS
   return {
     prefillOn: prefiller.id,

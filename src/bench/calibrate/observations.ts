@@ -38,7 +38,7 @@ export function decodeTarget(all: readonly Row[]): Target {
 
 export function prefillTarget(all: readonly Row[]): Target {
   const rows = all.filter((row) => row.measured.prefillTokS !== null)
-  const weights = weighted(rows, 0.15)
+  const weights = weighted(rows, 0.1)
   return {
     name: 'prefill',
     rows,

@@ -138,5 +138,5 @@ export const prefillPriors: Priors = {
   },
   // Without flash attention the scores are written to memory and read back.
   mean: (term, key) => (term === 'prefill.attention' && key === 'flash:off' ? ln(2) : 0),
-  noise: 0.48,
+  noise: 0.65,
 }
