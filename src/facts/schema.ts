@@ -106,6 +106,8 @@ export const modelFact = z.object({
   arch: z.string().min(1),
   params_total: positive,
   params_active: positive,
+  /** Tables that are looked up, not multiplied, beside the token table (n-gram memories). */
+  params_lookup: positive.optional(),
   layers: z.number().int().positive().nullable(),
   hidden: z.number().int().positive().nullable(),
   heads: z.number().int().positive().nullable(),

@@ -4,6 +4,9 @@ import type { KvSpec, ModelSpec, MoeSpec } from './model-spec.ts'
 /** Published experts that stay in their own format inside every GGUF of the model. */
 const MXFP4_BPW = 4.25
 
+/** Where nobody published them: what nearly every large model since 2024 has. */
+const USUAL_KV_HEADS = 8
+
 function kvKind(fact: ModelFact): KvSpec['kind'] {
   const type = fact.kv?.type ?? 'gqa'
   if (type === 'mla') return 'mla'
@@ -18,7 +21,8 @@ function kvSpec(fact: ModelFact, layers: number, heads: number, headDim: number)
   const kind = kvKind(fact)
   const fullLayers = kv?.full_layers ?? layers
   const windowLayers = kv?.swa_layers ?? 0
-  const fullBytes = kv?.bytes_per_token_f16 ?? 2 * layers * (fact.kv_heads ?? heads) * headDim * 2
+  const fullBytes =
+    kv?.bytes_per_token_f16 ?? 2 * layers * (fact.kv_heads ?? Math.min(heads, USUAL_KV_HEADS)) * headDim * 2
   const window = kv?.window ?? 0
   const windowBytes = kind === 'swa' ? (kv?.window_bytes_per_token_f16 ?? 0) : 0
   const windowFixed = windowBytes * window
@@ -33,9 +37,27 @@ function kvSpec(fact: ModelFact, layers: number, heads: number, headDim: number)
     windowLayers,
     fullFlopsPerPair: 4 * fullLayers * heads * (kind === 'mla' ? 192 : fullWidth),
     windowFlopsPerPair: 4 * windowLayers * heads * headDim,
-    shards: kind === 'mla' || kind === 'compressed' ? 1 : Math.max(1, fact.kv_heads ?? heads),
+    shards:
+      kind === 'mla' || kind === 'compressed'
+        ? 1
+        : Math.max(1, fact.kv_heads ?? Math.min(heads, USUAL_KV_HEADS)),
     kind,
   }
+}
+
+/** Active parameters counted from the shape may differ this much from the published figure before it is believed. */
+const ACTIVE_TOLERANCE = 0.3
+
+/**
+ * Routed parameters that agree with both published totals. The count from the shape stands unless the rest it leaves
+ * contradicts the published active size: a few percent of all experts are as much as the whole dense part.
+ */
+function agreeing(fact: ModelFact, routed: number, chosen: number): number {
+  const beside = fact.params_total - (fact.params_lookup ?? 0)
+  const active = beside - routed * (1 - chosen)
+  if (Math.abs(active / fact.params_active - 1) <= ACTIVE_TOLERANCE) return routed
+  const solved = (beside - fact.params_active) / (1 - chosen)
+  return Math.abs(solved / routed - 1) <= ACTIVE_TOLERANCE ? solved : routed
 }
 
 function moeSpec(fact: ModelFact, layers: number, hidden: number): MoeSpec | null {
@@ -51,7 +73,7 @@ function moeSpec(fact: ModelFact, layers: number, hidden: number): MoeSpec | nul
     experts: experts.n,
     topK: experts.top_k,
     layers: moeLayers,
-    routedParams: Math.min(routed, fact.params_total * 0.99),
+    routedParams: Math.min(agreeing(fact, routed, experts.top_k / experts.n), fact.params_total * 0.99),
   }
 }
 
@@ -81,8 +103,10 @@ export function modelFromFact(fact: ModelFact): ModelSpec {
     hidden,
     vocab,
     heads,
-    kvHeads: fact.kv_heads ?? heads,
-    lookupParams: unknownMoe ? table : (fact.tied_embeddings ? 0 : table) + perLayerTables,
+    kvHeads: fact.kv_heads ?? Math.min(heads, USUAL_KV_HEADS),
+    lookupParams: unknownMoe
+      ? table
+      : (fact.tied_embeddings ? 0 : table) + (fact.params_lookup ?? perLayerTables),
     headParams: table,
     kv: kvSpec(fact, layers, heads, headDim),
     moe: unknownMoe ? impliedMoe(fact.params_total, fact.params_active, layers, table) : moe,

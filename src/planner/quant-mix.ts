@@ -87,7 +87,7 @@ export function parseQuant(text: string, mlx = false): QuantMix | null {
   if (/PTQ1_0/.test(upper)) return mix('PTQ1_0', 'tiny', 1.76, { source: 'file size over parameters' })
   if (/IQ2.?XXS.*Q8/.test(upper) || upper === 'Q2' || /^Q2 /.test(upper))
     return mix('q2', 'iq', Q8_0, { expertBpw: 2.11, source: '2-bit experts, 8-bit attention (ds4)' })
-  if (upper === 'Q4' || /^Q4K? EXPERTS/.test(upper))
+  if (upper === 'Q4' || /^Q4(?:_K|K)? EXPERTS/.test(upper))
     return mix('q4', 'k4', Q8_0, { expertBpw: 4.5, source: '4-bit experts, 8-bit attention' })
   if (/MXFP4 EXPERTS/.test(upper)) return mix('MXFP4', 'fp4', Q8_0, { expertBpw: 4.25 })
   if (/NVFP4/.test(upper)) return mix('NVFP4', 'fp4', 4.5, { headBpw: 8, tableBpw: 16, unverified: true })

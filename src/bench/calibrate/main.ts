@@ -42,7 +42,7 @@ export function calibrate(paths: CalibrationPaths, onProgress: (what: string) =>
       command: 'npm run calibrate',
       rows: rows.length,
       sources: new Set(rows.map((row) => row.source)).size,
-      note: 'natural logarithms of factors; see docs/decisions/planner-fitting.md',
+      note: 'natural logarithms of factors; see docs/decisions/0010-planner-fitting.md',
     },
     ...full,
     // Both ways of leaving out count: an unseen chip is met only when chips are left out.

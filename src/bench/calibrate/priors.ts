@@ -44,9 +44,10 @@ const decodeSpread: Record<string, Spread> = {
     draft: 0.5,
   },
   kv: { vendor: 0.2, tier: 0.1, family: 0.2, chip: 0.1, backend: 0.3, engine: 0.3, kv: 0.3, flash: 0.4 },
-  hop: { engine: 0.5, wrapper: 0.5, transport: 0.5 },
-  allreduce: { engine: 0.5, wrapper: 0.5, transport: 0.5 },
-  sync: { engine: 0.7, wrapper: 0.5, transport: 0.7, strategy: 0.7 },
+  // Kept close to the counts: few pools are published, and each has its own cabling.
+  hop: { engine: 0.3, wrapper: 0.3, transport: 0.3 },
+  allreduce: { engine: 0.3, wrapper: 0.3, transport: 0.3 },
+  sync: { engine: 0.4, wrapper: 0.4, transport: 0.4, strategy: 0.4 },
 }
 
 export const decodePriors: Priors = {
@@ -64,8 +65,13 @@ export const decodePriors: Priors = {
   },
   sd: (term, key) => (decodeSpread[term]?.[key.replace(/[:/].*/, '')] ?? 0.25) * SCALE,
   // A comparison on one cluster (Llama 405B on four Strix Halo): 0.45 against 0.71 tok/s for llama.cpp.
-  mean: (term, key) =>
-    key === 'engine:distributed-llama' && (term === 'weights' || term === 'unpack') ? ln(0.71 / 0.45) : 0,
+  mean: (term, key) => {
+    if (key === 'engine:distributed-llama' && (term === 'weights' || term === 'unpack'))
+      return ln(0.71 / 0.45)
+    // Without flash attention the scores are written to memory and read back, and values are read across rows.
+    if (term === 'kv' && key === 'flash:off') return ln(2)
+    return 0
+  },
   noise: 0.1,
 }
 
@@ -132,5 +138,5 @@ export const prefillPriors: Priors = {
   },
   // Without flash attention the scores are written to memory and read back.
   mean: (term, key) => (term === 'prefill.attention' && key === 'flash:off' ? ln(2) : 0),
-  noise: 0.48,
+  noise: 0.65,
 }

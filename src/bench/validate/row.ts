@@ -44,6 +44,10 @@ const number = (text: string | undefined): number | null => {
   return Number.isFinite(value) && value > 0 ? value : null
 }
 
+/** "RTX 2080Ti 11GB": memory of a card named with it. */
+const cardMemory = (chip: string | undefined): number | null =>
+  number(/\b(?:rtx|gtx|rx|arc|tesla|radeon)\b.*?\b(\d+) ?GB\b/i.exec(chip ?? '')?.[1])
+
 const BENCH_TAIL = [32, 128]
 
 /** Mean tokens in the cache while decoding, and where the timed prompt starts, from how each tool reports. */
@@ -122,7 +126,7 @@ export function readRow(record: CsvRecord): RowOutcome {
     })
   const first = hardware[0] ?? fallback
   const members = Array.from({ length: Math.max(nodes, 1) }, (_, i) => {
-    const gb = number(memoryText[i] ?? memoryText[0])
+    const gb = number(memoryText[i] ?? memoryText[0]) ?? cardMemory(chipTexts[i] ?? chipTexts[0])
     return { hardware: hardware[i] ?? first, memoryBytes: gb === null ? null : gb * 1e9 }
   })
   const link = nodes > 1 ? parseLink(record.link || 'ethernet') : null

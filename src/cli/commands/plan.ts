@@ -8,17 +8,22 @@ import {
   decodeTerms,
   explainTerms,
   type Placement,
+  type PlacementDetails,
   type Plan,
+  parseDraft,
+  placementDetails,
   placementForJson,
   plan,
   prefillTerms,
   readRequest,
   smallestFor,
+  splitPrefill,
 } from '../../planner/index.ts'
 import { planMachines } from '../plan-machines.ts'
 import { modelFromPlace } from '../plan-model.ts'
 import type { Printer } from '../printer.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
+import { registerPlanScenarios } from './plan-scenarios.ts'
 
 interface PlanFlags {
   quant?: string
@@ -31,6 +36,7 @@ interface PlanFlags {
   kv?: string
   explain?: boolean
   smallest?: number
+  draft?: string
 }
 
 export function registerPlan(program: Command, shell: Shell): void {
@@ -52,6 +58,10 @@ export function registerPlan(program: Command, shell: Shell): void {
       '--smallest <tok/s>',
       'list the smallest machines or pools that reach this speed',
       wholeNumber('--smallest', 1, 100_000),
+    )
+    .option(
+      '--draft <k:a:c>',
+      'speculative decoding: tokens drafted, acceptance 0 to 1, cost of one as a share of a step',
     )
     .option('--explain', 'unfold every figure to what was counted and which factor was fitted')
     .option('--json', 'print one JSON document')
@@ -75,13 +85,19 @@ export function registerPlan(program: Command, shell: Shell): void {
           printOffers(cli.printer, smallestFor(request, flags.smallest), flags.smallest)
           return 0
         }
+        const draft = flags.draft === undefined ? null : parseDraft(flags.draft)
         const machines = await planMachines(cli, flags.on)
         const made = plan(request, machines)
-        if (cli.printer.json) cli.printer.document(forJson(made, flags.explain === true))
-        else printPlan(cli.printer, made, flags.explain === true)
+        const more: Details = {
+          of: (placement) => placementDetails(placement, draft),
+          splitPrefill: splitPrefill(request, machines),
+        }
+        if (cli.printer.json) cli.printer.document(forJson(made, more, flags.explain === true))
+        else printPlan(cli.printer, made, more, flags.explain === true)
         return made.recommended === null && !cli.printer.json ? 1 : 0
       }),
     )
+  registerPlanScenarios(command, shell)
   command
     .command('validate')
     .description(
@@ -111,11 +127,19 @@ export function registerPlan(program: Command, shell: Shell): void {
     )
 }
 
-function forJson(made: Plan, explain: boolean) {
+/** What is shown beside fit and speed. */
+interface Details {
+  of: (placement: Placement) => PlacementDetails
+  splitPrefill: ReturnType<typeof splitPrefill>
+}
+
+function forJson(made: Plan, more: Details, explain: boolean) {
   return {
     ...made,
+    splitPrefill: more.splitPrefill,
     placements: made.placements.map((placement) => ({
       ...placementForJson(placement),
+      ...(placement.fits ? more.of(placement) : {}),
       ...(explain && placement.fits ? { explain: explanation(placement) } : {}),
     })),
   }
@@ -142,7 +166,7 @@ function where(placement: Placement): string {
   return `${kinds.join(' + ')}${how}`
 }
 
-function printPlan(printer: Printer, made: Plan, explain: boolean): void {
+function printPlan(printer: Printer, made: Plan, more: Details, explain: boolean): void {
   const best = made.placements.find((placement) => placement.id === made.recommended)
   const { model, request } = made
   printer.line(
@@ -174,12 +198,37 @@ function printPlan(printer: Printer, made: Plan, explain: boolean): void {
     printer.line()
     for (const reason of shown.because) printer.line(`- ${reason}`)
   }
+  if (best) for (const line of detailLines(best, more)) printer.line(`- ${line}`)
   if (explain && best) printExplanation(printer, best)
   if (made.unknowns.length > 0) {
     printer.line()
     printer.line(printer.strong('Not known:'))
     for (const unknown of made.unknowns) printer.line(`- ${unknown}`)
   }
+}
+
+/** Loading, many requests, drafting and split prefill, a sentence each. */
+function detailLines(placement: Placement, more: Details): string[] {
+  const { load, inFlight, speculation } = more.of(placement)
+  const drive = `${(load.driveBytesPerS / 1e9).toFixed(0)} GB/s`
+  const lines = [
+    `loads in ${formatSeconds(load.fromDriveS)} from drives of ${drive}${load.overLinkS === null ? '' : `, in ${formatSeconds(load.overLinkS)} when only one machine has the file`}`,
+  ]
+  if (inFlight)
+    lines.push(
+      `with several requests in flight: ${inFlight.map((step) => `${step.requests}: ${speed(step.tokS)}`).join(', ')} tok/s together`,
+    )
+  if (speculation)
+    lines.push(
+      `drafting ${speculation.draft.tokens} tokens makes it ${speed(placement.decodeTokS.expected * speculation.speedup)} tok/s: ${speculation.because}`,
+    )
+  if (more.splitPrefill) {
+    const { prefillOn, decodeOn, ttftS, decoderAloneTtftS, because } = more.splitPrefill
+    lines.push(
+      `prefill on ${prefillOn} and decode on ${decodeOn}: first token after ${formatSeconds(ttftS)} instead of ${formatSeconds(decoderAloneTtftS)}; ${because}`,
+    )
+  }
+  return lines
 }
 
 function memoryText(placement: Placement): string {

@@ -35,8 +35,12 @@ const draftKeys = (setup: Setup): string[] => (setup.draft ? [`draft:${setup.dra
 
 /** Main memory of an ordinary PC as a processor reads it, for layers that do not fit the card. */
 const HOST_BYTES_PER_S = 60e9
-/** Of a card's memory: context of the driver, display, and buffers. */
-const CARD_RESERVE_BYTES = 0.5e9
+/** Of a card's memory: context of the driver, display and buffers; llama.cpp's own fit keeps 1024 MiB free. */
+const CARD_RESERVE_BYTES = 2 ** 30
+/** What an ordinary PC of 32 GB keeps of a file in memory; a larger remainder is read anew for every token. */
+const HOST_CACHE_BYTES = 24e9
+/** An NVMe drive reading a mapped file in order. */
+const DRIVE_BYTES_PER_S = 3e9
 
 /** Share of the weights that do not fit a discrete card and stay in main memory; 0 where memory is one. */
 export function spillShare(setup: Setup, member: Member, layerShare = 1): number {
@@ -53,6 +57,11 @@ export function spillShare(setup: Setup, member: Member, layerShare = 1): number
   const need = weights + cache * layerShare
   const room = memory - CARD_RESERVE_BYTES * count
   return Math.min(1, Math.max(0, (need - room) / weights))
+}
+
+/** Least-recently-used caching of a scan larger than the cache never hits, so it is all memory or all drive. */
+function spillBytesPerS(spilledBytes: number): number {
+  return spilledBytes > HOST_CACHE_BYTES ? DRIVE_BYTES_PER_S : HOST_BYTES_PER_S
 }
 
 function decodeKeys(setup: Setup, member: Member): KeyLists {
@@ -130,15 +139,32 @@ export function memberDecodeTerms(
     },
     {
       name: 'spill',
-      seconds: (weightBytesPerStep(setup) * (layerShare / tensorWays) * spilled) / HOST_BYTES_PER_S,
+      seconds:
+        (weightBytesPerStep(setup) * (layerShare / tensorWays) * spilled) /
+        spillBytesPerS(setup.weights.total * layerShare * spilled),
       keys: [],
-      counted: 'bytes of weights that do not fit the card, read by the processor from main memory at 60 GB/s',
+      counted:
+        'bytes of weights that do not fit the card, read from main memory at 60 GB/s, or from the drive at 3 GB/s when there are more than 24 GB of them',
     },
     {
       name: 'batch',
       seconds: batch > 1 ? (2 * paramsMultiplied(setup) * (batch - 1) * cut) / flops : 0,
       keys: keys.batch!,
       counted: 'operations of the other sequences over the nominal rate',
+    },
+  ]
+}
+
+/** distributed-llama multiplies the output head at its root, so that share of the weights is not divided. */
+export function rootHeadTerms(setup: Setup, root: Member, ways: number): Term[] {
+  if (setup.engine.family !== 'distributed-llama' || ways < 2) return []
+  const keys = keyLists(setup, root, 'decode', () => decodeKeys(setup, root))
+  return [
+    {
+      name: 'weights',
+      seconds: (setup.weights.head * (1 - 1 / ways)) / nominalBandwidth(root),
+      keys: keys.weights!,
+      counted: 'bytes of the output head that the root reads alone, over nominal bandwidth',
     },
   ]
 }

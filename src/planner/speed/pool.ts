@@ -1,4 +1,5 @@
-import { memberDecodeTerms, tokenTerm } from './decode.ts'
+import type { LinkSpec } from '../link-name.ts'
+import { memberDecodeTerms, rootHeadTerms, tokenTerm } from './decode.ts'
 import { chunkTokens, memberPrefillTerms } from './prefill.ts'
 import { type Member, nominalBandwidth, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
@@ -40,7 +41,8 @@ export function workingMembers(setup: Setup): readonly Member[] {
   for (let i = 0; i < fast.length; i++) {
     const { chip } = fast[i]!.hardware
     if (chip.tier !== 'discrete') break
-    room += Math.max(...(chip.memory_options_gb ?? [0])) * 2 ** 30 * 0.95
+    const stated = fast[i]!.memoryBytes
+    room += (stated === null ? Math.max(...(chip.memory_options_gb ?? [0])) : stated / 1e9) * 2 ** 30 * 0.95
     if (room >= setup.weights.total) return fast.slice(0, i + 1)
   }
   return setup.members
@@ -60,6 +62,23 @@ function messageLatency(setup: Setup): number {
   return link.transport === 'tcp' && mac ? Math.max(link.latencyS, MAC_TCP_S) : link.latencyS
 }
 
+/** Seconds of one all-reduce among equals: each round doubles whom it reached, and the bytes go round the ring. */
+function ringAllReduce(setup: Setup, n: number, bytes: number): number {
+  const link = setup.link as LinkSpec
+  return messageLatency(setup) * Math.log2(n) + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+}
+
+/**
+ * Seconds of one exchange of distributed-llama: there and back in parallel, but every byte passes the root's one port.
+ * Its published transfer sizes (1112, 2830 and 6008 kB per token of a 7B on 2, 4 and 8 nodes) are three vectors of
+ * 8.5 bits per further node and exchange.
+ */
+function rootedGather(setup: Setup, n: number): number {
+  const link = setup.link as LinkSpec
+  const vector = (setup.model.hidden * 8.5) / 8
+  return 2 * messageLatency(setup) + (3 * (n - 1) * vector * setup.batch) / link.bytesPerS
+}
+
 /** Messages of one decode step on the wire: hops of a pipeline or all-reduces of a tensor split. */
 function decodeWireTerms(setup: Setup): Term[] {
   const n = workingMembers(setup).length
@@ -74,9 +93,8 @@ function decodeWireTerms(setup: Setup): Term[] {
     counted: 'round trips of the engine per further member, in ms',
   }
   if (setup.strategy === 'tensor') {
-    // distributed-llama gathers at its root, one member after the other; the others halve the distance each time.
-    const rounds = setup.engine.family === 'distributed-llama' ? n - 1 : Math.log2(n)
-    const each = messageLatency(setup) * rounds + (2 * ((n - 1) / n) * bytes) / link.bytesPerS
+    const each =
+      setup.engine.family === 'distributed-llama' ? rootedGather(setup, n) : ringAllReduce(setup, n, bytes)
     return [
       { name: 'allreduce', seconds: 2 * model.layers * each, keys, counted: 'two all-reduces per layer' },
       sync,
@@ -140,6 +158,7 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
     const worst = slowest(members)
     return [
       ...memberDecodeTerms(setup, worst, 1, members.length),
+      ...rootHeadTerms(setup, head, members.length),
       tokenTerm(setup, head),
       ...decodeWireTerms(setup),
     ]
