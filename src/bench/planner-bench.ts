@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { type Machine, parseMachines, pipelinePlacement, readRequest, soloPlacement, tensorPlacement } from '../planner/index.ts'
+import {
+  type Machine,
+  parseMachines,
+  pipelinePlacement,
+  readRequest,
+  soloPlacement,
+  tensorPlacement,
+} from '../planner/index.ts'
 import { validate } from './validate/index.ts'
 
 /**
@@ -33,7 +40,9 @@ export function planMany(machines: readonly Machine[], wanted: number): number {
 }
 
 export function benchPlanner(csv: string): PlannerBench {
-  const machines = parseMachines('20x m3-ultra-80c:512gb, 20x m4-max-40c:128gb, 20x m4-pro-20c:64gb, 20x rtx-4090, 20x dgx-spark-gb10:128gb')
+  const machines = parseMachines(
+    '20x m3-ultra-80c:512gb, 20x m4-max-40c:128gb, 20x m4-pro-20c:64gb, 20x rtx-4090, 20x dgx-spark-gb10:128gb',
+  )
   planMany(machines, 500)
   const started = performance.now()
   const placements = planMany(machines, 10_000)
@@ -51,5 +60,7 @@ export function benchPlanner(csv: string): PlannerBench {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.stdout.write(`${JSON.stringify(benchPlanner(process.argv[2] ?? 'calibration/calibration.csv'), null, 2)}\n`)
+  process.stdout.write(
+    `${JSON.stringify(benchPlanner(process.argv[2] ?? 'calibration/calibration.csv'), null, 2)}\n`,
+  )
 }
