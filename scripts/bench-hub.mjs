@@ -1,5 +1,5 @@
 // Starts a hub with one node in front of the given origin, for the bench of the hub's own cost, which may not import
-// the hub. Argument 1: origin of the engine. Everything the hub does for a real node is on: checks, routing, admission,
+// the hub. Argument 1: origin of the engine. Argument 2: "books" to open the database before anything is measured. Everything the hub does for a real node is on: checks, routing, admission,
 // metering, metrics, the usage journal.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,6 +62,7 @@ const home = mkdtempSync(join(tmpdir(), 'holon-bench-'))
 const config = { host: '127.0.0.1', port: 0, version: 'bench', home }
 const hub = createHub({ config, nodes: [node], clock: systemClock, log: silentLog })
 const { url } = await hub.listen()
+if (process.argv[3] === 'books') await (await fetch(`${url}/fleet/v1/usage`)).text()
 reportToBench(url, async () => {
   await hub.close(100)
   rmSync(home, { recursive: true, force: true })

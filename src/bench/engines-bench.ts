@@ -1,11 +1,15 @@
 /**
  * The embedded engine against llama-server: the same llama.cpp, the same weights (random, in the shape of a 0.5B model),
- * the same threads, taking turns in one run. Speeds are what a client sees on the wire, so each engine pays for its
- * own HTTP, JSON and per-token work. Read the ratios.
+ * taking turns in one run. Speeds are what a client sees on the wire, so each engine pays for its own HTTP, JSON and
+ * per-token work. Once with one thread each, which compares the work, and once with the count that each is given when
+ * nobody says: the prebuilt embedded engine has no OpenMP and waits for its threads in another way, so that an equal
+ * count above one compares builds. Read the ratios, and on a busy machine the CPU per token.
  *
- * `node dist/bench/engines-bench.js [--json] [--rounds N]`, with HOLON_HOME naming where the engines are installed.
+ * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own]`, with HOLON_HOME naming where the engines
+ * are installed.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -25,13 +29,17 @@ interface Speeds {
   decode: number
   /** Tokens per second of four streams together. */
   fourStreams: number
+  /** CPU of the engine per token of the one stream, prompt not counted, milliseconds; NaN where there is no /proc. */
+  cpuMs: number
+  /** The same for four streams. */
+  fourCpuMs: number
 }
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    threads: { type: 'string', default: '1,own' },
   },
 })
 const rounds = Number(values.rounds)
@@ -45,6 +53,8 @@ function freshPrompt(): string {
 }
 
 interface Streamed {
+  /** CPU of the engine between the first and the last token, milliseconds. */
+  cpuMs: number
   firstAt: number
   lastAt: number
   tokens: number
@@ -65,17 +75,31 @@ async function stream(engine: EngineProcess, prompt: string, maxTokens: number):
       logit_bias: { [endOfTurn]: -100 },
     }),
   })
-  const seen: Streamed = { firstAt: 0, lastAt: 0, tokens: 0, promptTokens: 0 }
+  const seen: Streamed = { cpuMs: 0, firstAt: 0, lastAt: 0, tokens: 0, promptTokens: 0 }
   let text = ''
   for await (const chunk of body) {
     seen.lastAt = performance.now()
-    if (seen.firstAt === 0) seen.firstAt = seen.lastAt
+    if (seen.firstAt === 0) {
+      seen.firstAt = seen.lastAt
+      seen.cpuMs = -cpuOf(engine)
+    }
     text += chunk
   }
+  seen.cpuMs += cpuOf(engine)
   const usage = text.match(/"usage":(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})/)?.[1]
   if (!usage) throw new Error(`The answer carried no usage: ${text.slice(-300)}`)
   const counts = JSON.parse(usage) as { completion_tokens: number; prompt_tokens: number }
   return { ...seen, tokens: counts.completion_tokens, promptTokens: counts.prompt_tokens }
+}
+
+const ticksPerS = process.platform === 'linux' ? Number(execFileSync('getconf', ['CLK_TCK'])) : Number.NaN
+
+/** CPU of all threads so far, milliseconds in steps of a tick (10 ms). */
+function cpuOf(engine: EngineProcess): number {
+  if (process.platform !== 'linux') return Number.NaN
+  const stat = readFileSync(`/proc/${engine.pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) / ticksPerS) * 1000
 }
 
 async function measure(engine: EngineProcess): Promise<Speeds> {
@@ -83,78 +107,123 @@ async function measure(engine: EngineProcess): Promise<Speeds> {
   const one = await stream(engine, freshPrompt(), answerTokens)
   const prefill = one.promptTokens / ((one.firstAt - started) / 1000)
   const decode = (one.tokens - 1) / ((one.lastAt - one.firstAt) / 1000)
+  const cpuMs = one.cpuMs / (one.tokens - 1)
+  const before = cpuOf(engine)
   const all = await Promise.all(
     Array.from({ length: 4 }, () => stream(engine, Math.random().toString(36), answerTokens)),
   )
   const first = Math.min(...all.map((each) => each.firstAt))
   const last = Math.max(...all.map((each) => each.lastAt))
   const tokens = all.reduce((sum, each) => sum + each.tokens, 0)
-  return { prefill, decode, fourStreams: (tokens - 4) / ((last - first) / 1000) }
+  const fourStreams = (tokens - 4) / ((last - first) / 1000)
+  return { prefill, decode, fourStreams, cpuMs, fourCpuMs: (cpuOf(engine) - before) / tokens }
+}
+
+interface Setting {
+  threads: string
+  /** What each engine said it uses; null when it does not say. */
+  used: Record<string, number | null>
+  results: Map<string, Speeds[]>
+}
+
+/** Both engines with one choice of threads, taking turns. */
+async function compare(modelPath: string, threads: string): Promise<Setting> {
+  const running = new Map<string, EngineProcess>()
+  const home = homeAt(process.env.HOLON_HOME ?? join(homedir(), '.cache', 'holon'))
+  try {
+    for (const driver of createDrivers({ home, log: silentLog })) {
+      await driver.install({ onProgress: () => undefined, signal: new AbortController().signal })
+      const engine = await driver.launch({
+        modelId: 'half-billion',
+        modelPath,
+        contextTokens: 2048,
+        parallel: 4,
+        threads: threads === 'own' ? null : Number(threads),
+        embedding: false,
+        onProgress: () => undefined,
+        onLog: () => undefined,
+        signal: new AbortController().signal,
+      })
+      running.set(driver.id, engine)
+      await measure(engine) // Warm-up, not counted.
+    }
+    const results = new Map<string, Speeds[]>([...running.keys()].map((id) => [id, []]))
+    for (let round = 0; round < rounds; round++) {
+      for (const [id, engine] of running) results.get(id)?.push(await measure(engine))
+    }
+    const used = Object.fromEntries([...running].map(([id, engine]) => [id, engine.threads]))
+    return { threads, used, results }
+  } finally {
+    await Promise.all([...running.values()].map((engine) => engine.stop()))
+  }
+}
+
+const kinds = ['prefill', 'decode', 'fourStreams', 'cpuMs', 'fourCpuMs'] as const
+const titles: Record<keyof Speeds, string> = {
+  prefill: 'prefill, tokens/s',
+  decode: 'decode, tokens/s',
+  fourStreams: 'four streams, tokens/s',
+  cpuMs: 'decode, CPU ms/token',
+  fourCpuMs: 'four streams, CPU ms/token',
+}
+
+/** The middle of the ratios of neighbouring turns. */
+function ratioOf({ results }: Setting, what: keyof Speeds): number {
+  const theirs = results.get('llama-server') ?? []
+  return median(
+    (results.get('embedded') ?? []).map((own, round) => own[what] / (theirs[round]?.[what] ?? Number.NaN)),
+  )
+}
+
+function middle({ results }: Setting, id: string, what: keyof Speeds): number {
+  return median((results.get(id) ?? []).map((speeds) => speeds[what]))
+}
+
+function toText(setting: Setting): string {
+  const ids = [...setting.results.keys()]
+  const used = ids.map((id) => `${id} ${setting.used[id] ?? 'its default'}`).join(', ')
+  const lines = [
+    setting.threads === 'own' ? `each engine's own choice of threads: ${used}` : `threads: ${used}`,
+  ]
+  for (const what of kinds) {
+    const cells = ids.map((id) => `${id} ${middle(setting, id, what).toFixed(1).padStart(6)}`).join('   ')
+    const ratio = ratioOf(setting, what).toFixed(2)
+    lines.push(`  ${titles[what].padEnd(28)}${cells}   embedded / llama-server ${ratio}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function toJson(settings: readonly Setting[], size: number): string {
+  const told = settings.map((setting) => ({
+    threads: setting.threads,
+    used: setting.used,
+    medians: Object.fromEntries(
+      [...setting.results.keys()].map((id) => [
+        id,
+        Object.fromEntries(kinds.map((what) => [what, middle(setting, id, what)])),
+      ]),
+    ),
+    ratio: Object.fromEntries(kinds.map((what) => [what, ratioOf(setting, what)])),
+  }))
+  return `${JSON.stringify({ modelBytes: size, rounds, settings: told }, null, 2)}\n`
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'holon-bench-'))
-const modelPath = join(folder, 'half-billion-Q4_0.gguf')
-const running = new Map<string, EngineProcess>()
 try {
+  const modelPath = join(folder, 'half-billion-Q4_0.gguf')
   const size = writeRandomGguf(modelPath, { ...halfBillion, type: 'Q4_0' })
-  const home = homeAt(process.env.HOLON_HOME ?? join(homedir(), '.cache', 'holon'))
-  for (const driver of createDrivers({ home, log: silentLog })) {
-    await driver.install({ onProgress: () => undefined, signal: new AbortController().signal })
-    const engine = await driver.launch({
-      modelId: 'half-billion',
-      modelPath,
-      contextTokens: 2048,
-      parallel: 4,
-      threads: Number(values.threads),
-      embedding: false,
-      onProgress: () => undefined,
-      onLog: () => undefined,
-      signal: new AbortController().signal,
-    })
-    running.set(driver.id, engine)
-    await measure(engine) // Warm-up, not counted.
+  const settings: Setting[] = []
+  if (!values.json) {
+    const what = `0.5B-shaped random weights, Q4_0, ${formatBytes(size)}`
+    process.stdout.write(`${what}; medians of ${rounds} rounds, tokens/s as a client sees them\n`)
   }
-  const results = new Map<string, Speeds[]>([...running.keys()].map((id) => [id, []]))
-  for (let round = 0; round < rounds; round++) {
-    for (const [id, engine] of running) results.get(id)?.push(await measure(engine))
+  for (const threads of values.threads.split(',')) {
+    const setting = await compare(modelPath, threads)
+    settings.push(setting)
+    // Told as it comes: on a busy machine the whole takes minutes.
+    if (!values.json) process.stdout.write(toText(setting))
   }
-  report(results, size)
+  if (values.json) process.stdout.write(toJson(settings, size))
 } finally {
-  await Promise.all([...running.values()].map((engine) => engine.stop()))
   rmSync(folder, { recursive: true, force: true })
-}
-
-function report(results: Map<string, Speeds[]>, size: number): void {
-  const middle = (id: string, what: keyof Speeds) =>
-    median((results.get(id) ?? []).map((speeds) => speeds[what]))
-  const kinds = ['prefill', 'decode', 'fourStreams'] as const
-  const ratio = Object.fromEntries(
-    kinds.map((what) => [
-      what,
-      median(
-        (results.get('embedded') ?? []).map(
-          (own, round) => own[what] / (results.get('llama-server')?.[round]?.[what] ?? Number.NaN),
-        ),
-      ),
-    ]),
-  )
-  if (values.json) {
-    const medians = Object.fromEntries(
-      [...results.keys()].map((id) => [
-        id,
-        Object.fromEntries(kinds.map((what) => [what, middle(id, what)])),
-      ]),
-    )
-    process.stdout.write(`${JSON.stringify({ modelBytes: size, rounds, medians, ratio }, null, 2)}\n`)
-    return
-  }
-  process.stdout.write(
-    `0.5B-shaped random weights, Q4_0, ${formatBytes(size)}; medians of ${rounds} rounds, tokens/s as a client sees them\n`,
-  )
-  for (const what of kinds) {
-    const cells = [...results.keys()].map((id) => `${id} ${middle(id, what).toFixed(1)}`)
-    process.stdout.write(
-      `${what.padEnd(12)} ${cells.join('   ')}   embedded / llama-server ${ratio[what]?.toFixed(2)}\n`,
-    )
-  }
 }

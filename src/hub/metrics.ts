@@ -13,13 +13,17 @@ import {
 const secondsShort = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const secondsLong = [0.01, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600]
 
+const maxRemembered = 4_000
+
 export interface LoadGauges {
   inFlight(): number
   waiting(): number
   bodyBytes(): number
 }
 
-interface ModelSeries {
+interface AnswerSeries {
+  answers: CounterSeries
+  duration: HistogramSeries
   prompt: CounterSeries
   cached: CounterSeries
   completion: CounterSeries
@@ -38,7 +42,7 @@ export class Metrics {
   private readonly duration: HistogramFamily
   private readonly queue: HistogramFamily
   private readonly retries: CounterFamily
-  private readonly ofModel = new Map<string, ModelSeries>()
+  private readonly ofAnswer = new Map<string, AnswerSeries>()
   private readonly gapsOf = new Map<string, StreamGaps>()
 
   constructor() {
@@ -110,23 +114,25 @@ export class Metrics {
   }
 
   answer(record: AnswerRecord): void {
-    const { model } = record
-    this.answers.with(model, record.node, record.endpoint, String(record.status)).value++
-    const series = this.seriesOf(model)
+    const series = this.seriesOf(record)
+    series.answers.value++
     series.prompt.value += record.promptTokens
     series.cached.value += record.cachedTokens
     series.completion.value += record.completionTokens
     series.retries.value += record.retries
     if (record.ttftMs !== null) series.ttft.observe(record.ttftMs / 1000)
     series.queue.observe(record.queueMs / 1000)
-    this.duration.with(model, record.endpoint).observe(record.durationMs / 1000)
+    series.duration.observe(record.durationMs / 1000)
   }
 
-  /** What belongs to one model, looked up by one key instead of one for each. */
-  private seriesOf(model: string): ModelSeries {
-    let series = this.ofModel.get(model)
+  /** All that one answer counts in, found by one look-up instead of one for each. */
+  private seriesOf({ model, node, endpoint, status }: AnswerRecord): AnswerSeries {
+    const key = `${model}\n${node}\n${endpoint}\n${status}`
+    let series = this.ofAnswer.get(key)
     if (!series) {
       series = {
+        answers: this.answers.with(model, node, endpoint, String(status)),
+        duration: this.duration.with(model, endpoint),
         prompt: this.tokens.with(model, 'prompt'),
         cached: this.tokens.with(model, 'cached'),
         completion: this.tokens.with(model, 'completion'),
@@ -134,7 +140,9 @@ export class Metrics {
         ttft: this.ttft.with(model),
         queue: this.queue.with(model),
       }
-      this.ofModel.set(model, series)
+      // The families bound themselves; this only remembers what they said.
+      if (this.ofAnswer.size >= maxRemembered) this.ofAnswer.clear()
+      this.ofAnswer.set(key, series)
     }
     return series
   }

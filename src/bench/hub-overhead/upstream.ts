@@ -66,7 +66,8 @@ const server = createServer((req, res) => {
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length })
     res.end(whole)
   })
-})
+}) // As the hub has it: no connection is closed between two turns.
+server.keepAliveTimeout = 65_000
 server.listen(0, '127.0.0.1', () => {
   reportToBench(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, () => process.exit(0))
 })

@@ -3,25 +3,36 @@
  * hanging a callback on it for every request would grow without end; here each promise gets one, ever.
  */
 import type { EngineLease } from '../../protocol/node.ts'
+import { Roster, type Seat } from './roster.ts'
+
+/** Somebody whose work ends with an engine. */
+export interface Mourner {
+  onDeath(reason: string): void
+}
 
 export class DeathWatch {
   /** Why the engine died; null while it lives. */
   reason: string | null = null
-  private readonly listeners = new Set<(reason: string) => void>()
+  private readonly mourners = new Roster<Mourner>()
 
   constructor(died: Promise<string>) {
     const tell = (reason: string) => {
       this.reason = reason
-      for (const listener of [...this.listeners]) listener(reason)
-      this.listeners.clear()
+      for (const seat of this.mourners.seated()) {
+        if (seat.at >= 0) seat.who.onDeath(reason)
+      }
+      this.mourners.clear()
     }
     died.then(tell, (error: unknown) => tell(error instanceof Error ? error.message : String(error)))
   }
 
-  /** Calls back when it dies; returns the way to stop. Never calls back for one that is dead already. */
-  onDeath(listener: (reason: string) => void): () => void {
-    this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+  /** Tells when it dies, once, until `leave`. Never tells of one that is dead already. */
+  enter(mourner: Mourner): Seat<Mourner> {
+    return this.mourners.enter(mourner)
+  }
+
+  leave(seat: Seat<Mourner>): void {
+    this.mourners.leave(seat)
   }
 }
 

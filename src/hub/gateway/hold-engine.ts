@@ -7,7 +7,7 @@ import type { LoadProgress } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import type { Ticket } from './admission.ts'
 import type { Exchange } from './exchange.ts'
-import type { Waiter, WaitingRoom } from './waiting-room.ts'
+import type { Waiter, WaitingRoom, WaitingSeat } from './waiting-room.ts'
 
 export interface Patience {
   /** A stream that waits longer gets its head and comments. Milliseconds. */
@@ -31,6 +31,7 @@ export class Wait implements Waiter {
   private progress: LoadProgress | null = null
   private phase: 'load' | 'queue' | 'prefill' = 'load'
   private giveUp: ((error: HolonError) => void) | null = null
+  private seat: WaitingSeat | null = null
   private lastComment = ''
   private lastCommentMs = Number.NEGATIVE_INFINITY
 
@@ -56,7 +57,8 @@ export class Wait implements Waiter {
    */
   hold(node: NodeHandle, model: string): Promise<EngineLease> {
     this.phase = 'load'
-    this.room.enter(this)
+    this.over()
+    this.seat = this.room.enter(this)
     return new Promise((resolve, reject) => {
       let over = false
       const settle = <T>(finish: (value: T) => void) => {
@@ -104,7 +106,8 @@ export class Wait implements Waiter {
   }
 
   over(): void {
-    this.room.leave(this)
+    if (this.seat !== null) this.room.leave(this.seat)
+    this.seat = null
   }
 
   tick(waitedMs: number): void {

@@ -6,11 +6,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { asHolonError, type HolonError } from '../../core/errors.ts'
-import type { DeathWatch } from './death-watch.ts'
+import type { DeathWatch, Mourner } from './death-watch.ts'
 import { fromConnection, notBegun, type Refusal, wentSilent } from './engine-error.ts'
 import { clientStallMs, type Exchange } from './exchange.ts'
+import type { Seat } from './roster.ts'
 import type { AnswerUsage } from './usage-scan.ts'
-import type { Waiter, WaitingRoom } from './waiting-room.ts'
+import type { Waiter, WaitingRoom, WaitingSeat } from './waiting-room.ts'
 
 /** How long an engine may be silent. undici's own timers are off: they are made anew twice for every request. */
 export interface EngineTimeouts {
@@ -49,7 +50,7 @@ const maxErrorBytes = 64 * 1024
 /** How long to wait for the reason when a connection breaks: the process's exit is told a moment after. */
 const deathGraceMs = 250
 
-export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
+export abstract class Relay implements Dispatcher.DispatchHandler, Waiter, Mourner {
   readonly measured: Measured
   protected readonly exchange: Exchange
   private readonly death: DeathWatch
@@ -63,7 +64,10 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
   private refusalChunks: Buffer[] = []
   private refusalBytes = 0
   private settled = false
-  private stopWatching: () => void
+  private readonly seat: WaitingSeat
+  private readonly watch: Seat<Mourner>
+  /** Set while a broken connection waits for its reason. */
+  private mourning: { error: Error; timer: NodeJS.Timeout } | null = null
   private stallTimer: NodeJS.Timeout | null = null
 
   constructor(
@@ -78,12 +82,9 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
     this.settle = settle
     this.heardAt = performance.now()
     this.measured = { sentAt: this.heardAt, firstAt: null, lastAt: null, usage: null, events: 0 }
-    patience.room.enter(this)
+    this.seat = patience.room.enter(this)
+    this.watch = death.enter(this)
     exchange.onGone(() => this.leave())
-    this.stopWatching = death.onDeath((reason) => {
-      // Its socket usually closes by itself; a tunnelled one may not.
-      setImmediate(() => this.broken(new Error(reason)))
-    })
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -128,16 +129,13 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
       return
     }
     const timer = setTimeout(() => this.broken(error), deathGraceMs)
-    const stop = this.death.onDeath(() => {
-      clearTimeout(timer)
-      this.broken(error)
-    })
-    const before = this.stopWatching
-    this.stopWatching = () => {
-      before()
-      stop()
-      clearTimeout(timer)
-    }
+    this.mourning = { error, timer }
+  }
+
+  onDeath(reason: string): void {
+    if (this.mourning !== null) this.broken(this.mourning.error)
+    // Its socket usually closes by itself; a tunnelled one may not.
+    else setImmediate(() => this.broken(new Error(reason)))
   }
 
   /** Called about twice a second. While the client holds us up, the engine's silence is not its fault. */
@@ -191,8 +189,9 @@ export abstract class Relay implements Dispatcher.DispatchHandler, Waiter {
   protected finish(outcome: Outcome): void {
     if (this.settled) return
     this.settled = true
-    this.patience.room.leave(this)
-    this.stopWatching()
+    this.patience.room.leave(this.seat)
+    this.death.leave(this.watch)
+    if (this.mourning !== null) clearTimeout(this.mourning.timer)
     this.exchange.onGone(null)
     if (this.stallTimer !== null) clearTimeout(this.stallTimer)
     this.settle(outcome)

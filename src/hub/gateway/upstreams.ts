@@ -32,7 +32,7 @@ export class Upstreams {
       })
       this.pools.set(lease.origin, pool)
       const opened = pool
-      watchDeath(lease).onDeath(() => this.drop(lease.origin, opened))
+      watchDeath(lease).enter({ onDeath: () => this.drop(lease.origin, opened) })
     }
     return pool
   }

@@ -40,7 +40,8 @@ export interface StoreOptions {
   idleMs?: number
 }
 
-const batchLines = 200
+/** Each batch is one commit, which costs as much as some hundred rows. */
+const batchLines = 1_000
 const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
