@@ -81,11 +81,12 @@ async function approve(page: string, decision: 'approve' | 'deny', withKey: stri
   `)) as number
 }
 
+/** `ash` is not told where the hub is, and finds it by mDNS. */
 function join(name: string, args: string[], ...models: string[]): Running {
   const machine = lan.machine(name)
   machines[name] = machine
   const running = fleet.start(
-    ['join', url, '--name', name, ...args],
+    ['join', ...(name === 'ash' ? [] : [url]), '--name', name, ...args],
     { HOLON_HOME: fleet.home(...models) },
     machine.command,
   )
