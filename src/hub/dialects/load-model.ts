@@ -33,11 +33,11 @@ export async function loadWithContext(core: AnswerDeps, exchange: Exchange, wish
       exchange.comment('loading')
     },
   }
-  core.room.enter(waiter)
+  const seat = core.room.enter(waiter)
   try {
     await node.load(model.id, { contextTokens: wanted })
   } finally {
-    core.room.leave(waiter)
+    core.room.leave(seat)
   }
   if (exchange.gone) throw new HolonError('bad_http', 'The client left.')
 }
