@@ -9,6 +9,7 @@ const report = calibrate(
     csv: 'calibration/calibration.csv',
     constants: 'src/planner/constants.generated.ts',
     report: 'calibration/report.json',
+    page: 'docs/reference/accuracy.md',
   },
   (what) => process.stderr.write(`${what}\n`),
 )

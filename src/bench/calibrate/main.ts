@@ -1,10 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { summarise } from '../validate/score.ts'
-import { readRows } from '../validate/validate.ts'
+import { type Effects, totalSeconds } from '../../planner/index.ts'
+import type { Row } from '../validate/row.ts'
+import { type ErrorSummary, summarise } from '../validate/score.ts'
+import { readRows, validate } from '../validate/validate.ts'
+import { accuracyPage, type ErrorTable } from './accuracy-page.ts'
 import { type CrossValidated, crossValidate, fitAll, type Held, intervalsFrom } from './calibrate.ts'
+import { decodeTarget, prefillTarget, type Target } from './observations.ts'
 
 /**
- * `npm run calibrate`: calibration/calibration.csv -> src/planner/constants.generated.ts and calibration/report.json.
+ * `npm run calibrate`: calibration/calibration.csv -> src/planner/constants.generated.ts calibration/report.json and docs/reference/accuracy.md.
  * Run from the root of the project, after a build. Deterministic: the same rows give the same bytes.
  */
 
@@ -12,27 +16,47 @@ export interface CalibrationPaths {
   csv: string
   constants: string
   report: string
+  page: string
 }
 
 const pairs = (held: readonly Held[]) =>
   held.map((entry) => ({ predicted: 1 / entry.seconds, measured: 1 / entry.measured }))
 
-function table(cv: CrossValidated) {
-  const solo = cv.decode.filter((entry) => entry.row.nodes === 1)
-  const pooled = cv.decode.filter((entry) => entry.row.nodes > 1)
-  const bySource: Record<string, ReturnType<typeof summarise>> = {}
-  for (const source of new Set(cv.decode.map((entry) => entry.row.source)))
-    bySource[source] = summarise(pairs(cv.decode.filter((entry) => entry.row.source === source)))
+function grouped(held: readonly Held[], name: (row: Row) => string): Record<string, ErrorSummary> {
+  const groups: Record<string, ErrorSummary> = {}
+  for (const group of new Set(held.map((entry) => name(entry.row))))
+    groups[group] = summarise(pairs(held.filter((entry) => name(entry.row) === group)))
+  return groups
+}
+
+function table(cv: Pick<CrossValidated, 'decode' | 'prefill'>): ErrorTable {
   return {
-    decode: summarise(pairs(solo)),
-    pooled: summarise(pairs(pooled)),
+    decode: summarise(pairs(cv.decode.filter((entry) => entry.row.nodes === 1))),
+    pooled: summarise(pairs(cv.decode.filter((entry) => entry.row.nodes > 1))),
     prefill: summarise(pairs(cv.prefill)),
-    bySource,
+    byEngine: grouped(cv.decode, (row) => row.engine),
+    bySource: grouped(cv.decode, (row) => row.source),
   }
 }
 
+/** Errors on the very rows that were fitted: what memory gives, not what a new measurement will meet. */
+function inSample(rows: readonly Row[], full: { decode: Effects; prefill: Effects }) {
+  const held = (target: Target, effects: Effects): Held[] =>
+    target.rows.map((row, i) => ({
+      row,
+      seconds: totalSeconds(target.observations[i]!.terms, effects),
+      measured: target.observations[i]!.seconds,
+      chipSeen: true,
+    }))
+  return table({
+    decode: held(decodeTarget(rows), full.decode),
+    prefill: held(prefillTarget(rows), full.prefill),
+  })
+}
+
 export function calibrate(paths: CalibrationPaths, onProgress: (what: string) => void): unknown {
-  const { rows, total, skipped } = readRows(readFileSync(paths.csv, 'utf8'))
+  const text = readFileSync(paths.csv, 'utf8')
+  const { rows, total, skipped } = readRows(text)
   onProgress(`fitting ${rows.length} of ${total} rows`)
   const full = fitAll(rows)
   const bySource = crossValidate(rows, full, 'source', onProgress)
@@ -57,11 +81,14 @@ export function calibrate(paths: CalibrationPaths, onProgress: (what: string) =>
     rows: total,
     used: rows.length,
     skipped: skipped.length,
+    inSample: inSample(rows, full),
+    memory: validate(text).memory,
     leaveOneSourceOut: table(bySource),
     leaveOneChipOut: table(byChip),
     intervals: constants.intervals,
   }
   writeFileSync(paths.report, `${JSON.stringify(report, null, 1)}\n`)
+  writeFileSync(paths.page, accuracyPage(report))
   return report
 }
 

@@ -13,6 +13,8 @@ export interface Claim {
   number: number
   claim: string
   verdict: 'holds' | 'holds in part' | 'wrong' | 'not decidable here'
+  /** The verdict follows from the figures by a rule; otherwise it is our judgement of them. */
+  byRule?: true
   /** What is right, in figures. */
   right: string
   basis: string

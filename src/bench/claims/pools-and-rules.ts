@@ -87,6 +87,7 @@ export function poolClaims(): Claim[] {
       number: 20,
       claim:
         '2 Macs (256 GB) hold DeepSeek V4-Flash Q4 (about 110 GB); 3 to 4 hold MiniMax M3 with 1M context; 6 hold V4-Pro at low quant',
+      byRule: true,
       verdict: two.fits ? 'holds in part' : 'wrong',
       right: `V4-Flash at 4 bits is ${gigabytes(v4)}, not 110 GB, and two 128 GB Macs ${two.fits ? `hold it: ${tokS(two)}` : 'do not hold it'}; MiniMax M3 Q4_K_M with 1M tokens on 4 x 128 GB: ${tokS(m3)}`,
       basis: 'weights and cache from the published shapes; several are unverified',

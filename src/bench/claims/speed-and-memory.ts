@@ -50,6 +50,7 @@ export function speedClaims(): Claim[] {
       number: 1,
       claim:
         'M4 Max 32 cores, 36 GB, Q4_K_M: 0.5B 300 to 400 tok/s, 1.5B 150 to 200, 3B 80 to 120, 7B 40 to 60, 13B 20 to 30, 30B 8 to 15; 70B Q2_K 3 to 6',
+      byRule: true,
       verdict: hold === singles.length ? 'holds' : hold > 0 ? 'holds in part' : 'wrong',
       right: singles.map((one) => `${one.model} ${tokS(one.placement)}`).join('; '),
       basis: 'decode = bytes over bandwidth + unpacking + layers, fitted on M4 rows',
@@ -65,6 +66,7 @@ export function speedClaims(): Claim[] {
     {
       number: 3,
       claim: '70B Q4: M3 Ultra about 17 tok/s; M3 Max 64 GB 7 to 8; elsewhere 12 to 15 and 20 to 25',
+      byRule: true,
       verdict: judged(m3u, 12, 15),
       right: `M3 Ultra ${tokS(m3u)}; M3 Max 64 GB ${tokS(m3m)}. 12 to 15 is right for the Ultra; 20 and more would need more than its bandwidth`,
       basis: `42.5 GB over 819 GB/s leaves at most ${(819 / 42.5).toFixed(1)} tok/s`,
@@ -72,6 +74,7 @@ export function speedClaims(): Claim[] {
     {
       number: 4,
       claim: 'M3 Ultra gives the same tokens per second as M2 Ultra in interactive chat',
+      byRule: true,
       verdict:
         Math.abs(m3u.decodeTokS.expected / m2u.decodeTokS.expected - 1) < 0.15 ? 'holds' : 'holds in part',
       right: `70B Q4_K_M: M3 Ultra ${tokS(m3u)}, M2 Ultra ${tokS(m2u)}; prefill ${m3u.prefillTokS.expected.toFixed(0)} against ${m2u.prefillTokS.expected.toFixed(0)} tok/s`,
@@ -81,6 +84,7 @@ export function speedClaims(): Claim[] {
       number: 5,
       claim:
         'Gemma 3 27B Q4_K_M 26 to 30 tok/s on M2/M3 Ultra; <= 34B Q4_K 20 to 30, 40 to 70B 8 to 15, >= 110B Q3 dense under 5',
+      byRule: true,
       verdict: judged(gemma[1]!, 26, 30),
       right: `Gemma 3 27B: M2 Ultra ${tokS(gemma[0]!)}, M3 Ultra ${tokS(gemma[1]!)}; 70B ${tokS(m3u)}; dense 110B Q3_K_M ${tokS(big)}, so not under 5`,
       basis: 'as above',
@@ -88,6 +92,7 @@ export function speedClaims(): Claim[] {
     {
       number: 6,
       claim: 'MLX on one M4 Max 128 GB: Qwen2.5 72B 4-bit 10 to 15 tok/s, about 40 GB',
+      byRule: true,
       verdict: judged(mlx, 10, 15),
       right: `${tokS(mlx)}, ${needs(mlx)}`,
       basis: '4.5 bits per weight with groups of 64',
@@ -162,6 +167,7 @@ export function memoryClaims(): Claim[] {
       number: 13,
       claim:
         '120B "unquantised" fits one 256 GB machine; 4 x 128 GB hold about 250B at 2 bytes per parameter, 4 x 192 GB about 300B',
+      byRule: true,
       verdict: full.fits ? 'holds in part' : 'wrong',
       right: `120B at 16 bits ${full.fits ? `needs ${needs(full)}, too near the limit for comfort` : `does not fit: ${full.whyNot}`}; 4 x 128 GB hold about ${four('m4-max-40c:128gb').toFixed(0)}B, 4 x 192 GB about ${four('m2-ultra-76c:192gb').toFixed(0)}B`,
       basis: 'two bytes a weight and the usable share of memory, not all of it',
@@ -169,6 +175,7 @@ export function memoryClaims(): Claim[] {
     {
       number: 14,
       claim: '50 models of 0.5B, or 10 of 3B, or one of 30B fit 36 GB',
+      byRule: true,
       verdict: thirty.fits ? 'holds in part' : 'wrong',
       right: `of 0.5B Q4_K_M ${copiesThatFit(m36, 'qwen2.5-0.5b', 'Q4_K_M')} fit with 4,096 tokens each, of 3B ${copiesThatFit(m36, 'llama-3.2-3b', 'Q4_K_M')}, of 32B ${copiesThatFit(m36, 'qwen3-32b', 'Q4_K_M')}`,
       basis: 'every model brings its own cache and buffers, which for small ones weigh more than the weights',

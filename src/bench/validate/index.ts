@@ -1,2 +1,2 @@
 export type { ErrorSummary } from './score.ts'
-export { type ValidateOptions, type ValidationReport, validate } from './validate.ts'
+export { type ValidationReport, validate } from './validate.ts'
