@@ -1,5 +1,5 @@
-import type { Command } from 'commander'
-import { asHolonError, HolonError } from '../core/errors.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { asHolonError } from '../core/errors.ts'
 import { type Config, type Flags, resolveConfig } from './config.ts'
 import { readLock } from './home-lock.ts'
 import { createHubClient, type HubClient } from './hub-client.ts'
@@ -62,11 +62,13 @@ function createCli(terminal: Terminal, printer: Printer): Cli {
   }
 }
 
-/** A whole number from the command line. @throws HolonError usage */
+/** A whole number from the command line. @throws InvalidArgumentError, which commander prints before it ends with 2 */
 export function wholeNumber(name: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= least && value <= most) return value
-    throw new HolonError('usage', `${name} is "${text}"; it must be a whole number from ${least} to ${most}.`)
+    throw new InvalidArgumentError(
+      `${name} is "${text}"; it must be a whole number from ${least} to ${most}.`,
+    )
   }
 }
