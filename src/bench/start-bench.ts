@@ -45,8 +45,8 @@ async function start(engine: string): Promise<Start> {
   } finally {
     const ended = new Promise((resolve) => child.once('close', resolve))
     // The whole group: npm does not pass every signal on to what it started.
-    if (child.pid) process.kill(-child.pid, 'SIGTERM')
-    await ended
+    if (child.pid && child.exitCode === null) process.kill(-child.pid, 'SIGTERM')
+    await (child.exitCode === null ? ended : undefined)
   }
 }
 
