@@ -1,5 +1,5 @@
 import { HolonError } from '../core/errors.ts'
-import { models, nearest, quants } from '../facts/index.ts'
+import { linkById, models, nearest, quants } from '../facts/index.ts'
 import { defaultBackend, type Engine, parseEngine } from './engine-name.ts'
 import { type LinkSpec, linkNamesNear, parseLink } from './link-name.ts'
 import { type Machine, memberOf } from './machines.ts'
@@ -7,6 +7,7 @@ import { resolveModel } from './model-name.ts'
 import type { ModelSpec } from './model-spec.ts'
 import { parseQuant, type QuantMix, type WeightBytes, weightBytes } from './quant-mix.ts'
 import type { Setup } from './speed/setup.ts'
+import { isStatedLink, isStatedQuant, isStatedSize } from './stated-names.ts'
 
 /** What is asked for, checked: a model with its weights, how it is used, and over which link. */
 export interface PlanRequest {
@@ -48,6 +49,11 @@ function whole(name: string, value: number | undefined, fallback: number, most: 
 
 /** @throws HolonError model_not_found with the nearest names */
 export function findModel(name: string): ModelSpec {
+  if (!isStatedSize(name))
+    throw new HolonError('invalid_parameter', `"${name}" is no size of a model.`, {
+      param: 'model',
+      hint: 'Write dense:70b, or moe:235b-a22b with the active part, in billions above zero.',
+    })
   const found = resolveModel(name)
   if (found)
     return found.how === 'catalogue'
@@ -70,7 +76,7 @@ function describeGuess(name: string, how: string, spec: ModelSpec): string[] {
 
 /** @throws HolonError invalid_parameter with the nearest names */
 export function findQuant(text: string, mlx = false): QuantMix {
-  const found = parseQuant(text, mlx)
+  const found = isStatedQuant(text) ? parseQuant(text, mlx) : null
   if (found) return found
   const names = quants
     .filter((quant) => quant.kind !== 'kv_cache')
@@ -92,6 +98,17 @@ export const kvBitsOf = (text: string | undefined): number => {
   return bits
 }
 
+/** @throws HolonError invalid_parameter with the nearest names */
+export function findLink(text: string): LinkSpec {
+  const known = linkById(text.trim()) !== undefined || isStatedLink(text)
+  const found = known ? parseLink(text) : null
+  if (found) return found
+  throw new HolonError('invalid_parameter', `No link called "${text}" is known.`, {
+    param: 'link',
+    hint: `Nearest: ${linkNamesNear(text).join(', ') || 'tb5-rdma, eth-10g, wifi6'}.`,
+  })
+}
+
 /** @throws HolonError model_not_found, invalid_parameter */
 export function readRequest(
   text: RequestText,
@@ -101,12 +118,7 @@ export function readRequest(
   const mlx = /mlx|exo/i.test(text.engine ?? '')
   const wanted = text.quant ?? (model.nativeExpertBpw !== null ? 'MXFP4' : mlx ? '4bit' : 'Q4_K_M')
   const quant = given?.quant ?? findQuant(wanted, mlx)
-  const link = text.link ? parseLink(text.link) : null
-  if (text.link && !link)
-    throw new HolonError('invalid_parameter', `No link called "${text.link}" is known.`, {
-      param: 'link',
-      hint: `Nearest: ${linkNamesNear(text.link).join(', ') || 'tb5-rdma, eth-10g, wifi6'}.`,
-    })
+  const link = text.link ? findLink(text.link) : null
   const contextTokens = whole(
     'context',
     text.contextTokens,

@@ -88,7 +88,7 @@ describe('holon plan', () => {
     [['plan', 'llama-3.3-70b', '--on', 'm4-max-40c', '--context', '64', '--prompt', '65'], 1, 'from 1 to 64'],
     [['plan', 'mix', 'postgres=-1', '--on', 'm4-max-40c'], 1, 'SERVICE=GB'],
     [['plan', 'best', '--on', '2x m4-max-40c'], 2, 'one'],
-    [['compare', 'llama-3.3-70b', '--links', 'string'], 2, 'tb5-rdma'],
+    [['compare', 'llama-3.3-70b', '--links', 'string'], 1, 'tb5-rdma'],
     [['compare', 'llama-3.3-70b', '--price', 'm4-max-40c=-1'], 2, 'NAME=USD'],
   ])('refuses %j on stderr and tells what to do', async (args, code, said) => {
     const finished = await holon(...args)

@@ -4,8 +4,8 @@ import { formatSeconds } from '../../core/units.ts'
 import {
   type Comparison,
   compare,
+  findLink,
   type Option,
-  parseLink,
   parseMachines,
   readRequest,
 } from '../../planner/index.ts'
@@ -41,14 +41,7 @@ export function registerCompare(program: Command, shell: Shell): void {
         const given = (await modelFromPlace(model, flags.quant)) ?? undefined
         const request = readRequest({ model, quant: flags.quant, contextTokens: flags.context }, given)
         const [single] = parseMachines(flags.single)
-        const links = flags.links.split(',').map((name) => {
-          const link = parseLink(name)
-          if (!link)
-            throw new HolonError('usage', `No link called "${name}" is known.`, {
-              hint: 'For example tb5-rdma, tb5-tcp, eth-10g, eth-25g, wifi6.',
-            })
-          return link
-        })
+        const links = flags.links.split(',').map(findLink)
         const made = compare(request, single!, parseMachines(flags.pool), links, prices(flags.price ?? []))
         if (printer.json) printer.document(made)
         else print(printer, made)

@@ -14,51 +14,39 @@ import { modelFromPlace } from '../plan-model.ts'
 import { type Cli, type Shell, wholeNumber } from '../shell.ts'
 
 /**
- * `holon plan best`, `mix` and `sweep`: questions over more than one request. Options that `holon plan` itself has
- * (`--on`, `--context`, `--link` ...) are read from it, since commander gives them to the parent wherever they stand.
+ * `holon plan best`, `mix` and `sweep`: questions over more than one request. Each has its own `--on` and `--json`:
+ * options that stand after a subcommand belong to it.
  */
 
 interface ScenarioFlags {
   on?: string
   quant?: string
-  link?: string
   context?: number
-  parallel?: number
-  engine?: string
-  kv?: string
   count?: number
   least?: number
 }
 
+function question(plan: Command, name: string, description: string): Command {
+  return plan
+    .command(name)
+    .description(description)
+    .option('--on <machine>', 'this, a node name, or hardware such as m4-max-40c:128gb')
+    .option('--json', 'print one JSON document')
+}
+
 export function registerPlanScenarios(plan: Command, shell: Shell): void {
-  plan
-    .command('best')
-    .description('Name the ablest models that fit a machine and answer fast enough.')
+  question(plan, 'best', 'Name the ablest models that fit a machine and answer fast enough.')
+    .option('--context <tokens>', 'tokens of context to hold', wholeNumber('--context', 1, 16_777_216))
     .option('--count <n>', 'how many to name', wholeNumber('--count', 1, 20))
     .option('--least <tok/s>', 'slowest decode that is still useful', wholeNumber('--least', 1, 100_000))
-    .action(
-      shell.action(async (cli, _flags: unknown, command: Command) =>
-        best(cli, command.optsWithGlobals<ScenarioFlags>()),
-      ),
-    )
-  plan
-    .command('mix')
-    .description('Say whether several models and services fit one machine together.')
+    .action(shell.action(async (cli, flags: ScenarioFlags) => best(cli, flags)))
+  question(plan, 'mix', 'Say whether several models and services fit one machine together.')
     .argument('<tenant...>', '"[COUNTx ]MODEL[:QUANT][@CONTEXT]" or SERVICE=GB')
-    .action(
-      shell.action(async (cli, tenants: string[], _flags: unknown, command: Command) =>
-        mix(cli, tenants, command.optsWithGlobals<ScenarioFlags>()),
-      ),
-    )
-  plan
-    .command('sweep')
-    .description('Show memory and speed of one model as its context fills, up to a million tokens.')
+    .action(shell.action(async (cli, tenants: string[], flags: ScenarioFlags) => mix(cli, tenants, flags)))
+  question(plan, 'sweep', 'Show memory and speed of one model as its context fills, up to a million tokens.')
+    .option('--quant <name>', 'quant, such as Q4_K_M, Q8_0, 4bit or MXFP4')
     .argument('<model>', 'as for holon plan')
-    .action(
-      shell.action(async (cli, model: string, _flags: unknown, command: Command) =>
-        sweep(cli, model, command.optsWithGlobals<ScenarioFlags>()),
-      ),
-    )
+    .action(shell.action(async (cli, model: string, flags: ScenarioFlags) => sweep(cli, model, flags)))
 }
 
 async function oneMachine(cli: Cli, on: string | undefined): Promise<Machine> {
@@ -130,8 +118,7 @@ async function mix(cli: Cli, tenants: readonly string[], flags: ScenarioFlags): 
 async function sweep(cli: Cli, model: string, flags: ScenarioFlags): Promise<number> {
   const { printer } = cli
   const given = (await modelFromPlace(model, flags.quant)) ?? undefined
-  const { quant, link, parallel, engine, kv } = flags
-  const request = readRequest({ model, quant, link, parallel, engine, kv, contextTokens: 4096 }, given)
+  const request = readRequest({ model, quant: flags.quant, contextTokens: 4096 }, given)
   const steps = contextSweep(request, await planMachines(cli, flags.on))
   if (printer.json) {
     printer.document({ model: request.model.id, quant: request.quant.id, steps })
