@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { links, quants } from '../facts/index.ts'
 import { readRequest } from './request.ts'
-import { isStatedLink, isStatedQuant, isStatedSize } from './stated-names.ts'
+import { isStatedLink, isStatedQuant } from './stated-names.ts'
 
 test('every link of the facts is one that can be stated', () => {
   for (const link of links)

@@ -28,5 +28,6 @@ export function isStatedLink(text: string): boolean {
 export function isStatedSize(text: string): boolean {
   if (!/^(dense|moe):/i.test(text)) return true
   const size = /^(?:dense:(\d+(?:\.\d+)?)[mbt]|moe:(\d+(?:\.\d+)?)[mbt]-a(\d+(?:\.\d+)?)[mb])$/i.exec(text)
-  return size !== null && size.slice(1).every((number) => number === undefined || Number(number) > 0)
+  const numbers = (size ?? []).slice(1).filter((number) => number !== undefined)
+  return numbers.length > 0 && numbers.every((number) => Number(number) > 0)
 }
