@@ -118,22 +118,20 @@ def noise(rng: random.Random) -> str:
     return rng.choice(["what is ", "who is ", "where is the ", "how do i ", "tell me about "]) + text if rng.random() < 0.35 else text
 
 
-def plain(text: str) -> str:
-    """A question without case, signs and double blanks: what two wordings are compared by."""
-    return re.sub(r"[^\w$+]+", " ", text.lower()).strip()
+def reader(pattern: str) -> str:
+    """A pattern as a regular expression that matches all its wordings; blanks and signs match loosely."""
+    if about := ABOUT.fullmatch(pattern):
+        return either(entry.replace("_", about[2]) for entry in words()[about[1]])
+    pattern = LIST.sub(lambda m: "{" + "|".join(words()[m[1]]) + "}", pattern)
+    return re.sub(r"[^\w{}|]+", r"\\W*", pattern.lower()).replace("{", "(?:").replace("}", ")")
+
+
+def either(patterns) -> str:
+    return "(?:" + "|".join(map(reader, patterns)) + ")"
 
 
 def leaks(held_out: list[str]) -> list[str]:
     """The held-out questions that the patterns could produce: there must be none."""
-    drawn: set[str] = set()
-    rng = random.Random(7)
-    for section in known().values():
-        for pattern in section.lines:
-            drawn.update(plain(expand(pattern, rng)) for _ in range(400))
-    openers = [plain(o) + " " for o in words()["opener"]] + [""]
-    closers = [" " + plain(c) for c in words()["closer"]] + [""]
-
-    def bare(text: str) -> set[str]:
-        return {text.removeprefix(o).removesuffix(c) for o in openers for c in closers}
-
-    return [q for q in held_out if drawn & bare(plain(q))]
+    before, after = either(words()["opener"]), either(words()["closer"])
+    found = [re.compile(rf"\W*{before}?\W*{either(section.lines)}\W*{after}?\W*") for section in known().values()]
+    return [question for question in held_out if any(pattern.fullmatch(question.lower()) for pattern in found)]
