@@ -14,6 +14,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Dispatcher, Pool } from 'undici'
 import { childEntry } from '../core/child-entry.ts'
+import { median } from '../core/median.ts'
 import { createTunnelAcceptor } from '../tunnel/accept.ts'
 import type { TunnelSession } from '../tunnel/session.ts'
 
@@ -288,12 +289,6 @@ function summarise(by: Record<Way, Round[]>, memory: TunnelCost['memory']): Tunn
     memory,
     rounds,
   }
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 function toText(cost: TunnelCost): string {

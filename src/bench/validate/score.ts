@@ -1,3 +1,5 @@
+import { median } from '../../core/median.ts'
+
 /** Errors of predictions against measurements, in the shape of the contract. Percentages to one decimal. */
 
 export interface ErrorSummary {
@@ -16,13 +18,6 @@ export interface Pair {
 }
 
 const tenth = (value: number): number => Math.round(value * 10) / 10
-
-/** Middle value; between the two middle ones for an even count. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const half = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
-}
 
 export function summarise(pairs: readonly Pair[]): ErrorSummary {
   const n = pairs.length

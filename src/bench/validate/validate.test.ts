@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { median } from '../../core/median.ts'
 import { parseCsv } from './csv.ts'
 import { readRow } from './row.ts'
-import { median, summarise } from './score.ts'
+import { summarise } from './score.ts'
 import { validate } from './validate.ts'
 
 const csv = readFileSync(new URL('../../../calibration/calibration.csv', import.meta.url), 'utf8')
