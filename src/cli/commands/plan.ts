@@ -238,6 +238,32 @@ function memoryText(placement: Placement): string {
   return `${formatBytes(worst.totalBytes)} of ${formatBytes(worst.limitBytes)}`
 }
 
+/** Memory as the sum it is, and where each input of the figures comes from. */
+function printInputs(printer: Printer, placement: Placement): void {
+  printer.line()
+  printer.line(
+    printer.strong('Memory = weights + KV cache + compute buffers; the reserve stays with the system'),
+  )
+  printer.table(
+    ['machine', 'weights', 'KV cache', 'compute', 'total', 'reserve'],
+    placement.memory.map((use) => [
+      use.machine,
+      ...[use.weightsBytes, use.kvBytes, use.computeBytes, use.totalBytes, use.reserveBytes].map(formatBytes),
+    ]),
+  )
+  const { setup } = placement
+  const inputs = new Map<string, string>([
+    [setup.model.id, setup.model.source],
+    [setup.quant.id, setup.quant.source],
+  ])
+  for (const { hardware } of setup.members) {
+    inputs.set(`${hardware.chip.id}, ${hardware.chip.memory_bandwidth_gb_s} GB/s`, hardware.chip.source)
+  }
+  if (setup.link) inputs.set(setup.link.name, setup.link.source)
+  printer.line()
+  printer.table(['input', 'source'], [...inputs])
+}
+
 function printExplanation(printer: Printer, placement: Placement): void {
   const { decode, prefill, provenance } = explanation(placement)
   for (const [title, parts] of [
@@ -263,6 +289,7 @@ function printExplanation(printer: Printer, placement: Placement): void {
       `Factors: ${provenance.command}, ${provenance.rows} rows of ${provenance.sources} sources.`,
     ),
   )
+  printInputs(printer, placement)
 }
 
 function printOffers(printer: Printer, offers: ReturnType<typeof smallestFor>, least: number): void {
