@@ -43,7 +43,7 @@ describe('which engines that are already there a node offers', () => {
   })
 
   test('several side by side, each at its place', async () => {
-    const source = sourceOf({ HOLON_ATTACH: 'ollama, vllm=http://127.0.0.1:8001/v1,openai=http://gpu:9' })
+    const source = sourceOf({ HOLON_ATTACH: 'ollama, vllm@http://127.0.0.1:8001/v1,openai@http://gpu:9' })
     const found = await source.find()
     expect(found.map(({ engine }) => `${engine.id} ${engine.url}`)).toEqual([
       'ollama http://127.0.0.1:11434',
@@ -85,7 +85,7 @@ describe('which engines that are already there a node offers', () => {
     [{ HOLON_ENGINE_MODELS: 'a' }, 'names no engine'],
     [{ HOLON_ATTACH: 'maybe' }, 'no engine "maybe"'],
     [{ HOLON_ATTACH: 'ollama,openai' }, 'openai needs an address'],
-    [{ HOLON_ATTACH: 'vllm=http://127.0.0.1:4656' }, 'is Holon itself'],
+    [{ HOLON_ATTACH: 'vllm@http://127.0.0.1:4656' }, 'is Holon itself'],
     [{ HOLON_ATTACH: 'my engine' }, 'names no engine'],
   ])('%o is refused', (env, why) => {
     expect(() => sourceOf(env as Record<string, string>)).toThrow(why)

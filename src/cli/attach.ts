@@ -61,7 +61,7 @@ function attachNamed(config: Config, env: Env, wish: AttachWish): Attachment {
   const given = wish.url ?? (known.id === 'ollama' ? ollamaHost(env) : null) ?? known.usualUrl
   if (given === null) {
     throw new HolonError('config_invalid', `The engine ${known.id} needs an address.`, {
-      hint: 'Set HOLON_ENGINE_URL, or write it into HOLON_ATTACH: openai=http://127.0.0.1:8000.',
+      hint: 'Set HOLON_ENGINE_URL, or write it into HOLON_ATTACH: openai@http://127.0.0.1:8000.',
     })
   }
   const engine = known.attach({
@@ -83,6 +83,13 @@ async function findRunning(config: Config, env: Env): Promise<Attachment[]> {
     const options = { url, headers: {}, models: [], parallel: config.engineParallel }
     return [{ engine: known.attach(options), explicit: false, named: [] }]
   })
+}
+
+/** What to set so that an engine that was found is offered; its name alone where it is at its usual place. */
+export function wayToAttach(id: string, url: string): string {
+  // A llama-server with a model of its own is any OpenAI server.
+  const known = findAttachable(id) ?? findAttachable('openai')!
+  return `HOLON_ATTACH=${known.usualUrl === url ? known.id : `${known.id}@${url}`}`
 }
 
 function ownAddresses(config: Config): string[] {

@@ -43,7 +43,7 @@ export interface Config {
   hfToken: string | null
 }
 
-/** One engine of the list `attach`: `ollama`, `vllm=http://127.0.0.1:8000`, or a table of holon.toml. */
+/** One engine of the list `attach`: `ollama`, `vllm@http://127.0.0.1:8000`, or a table of holon.toml. */
 export interface AttachWish {
   engine: string
   url: string | null
@@ -56,7 +56,7 @@ const text = z.string().trim().min(1)
 const wholeNumber = z.union([z.number(), text.regex(/^\d+$/, 'must be a whole number').transform(Number)])
 
 const attachForm =
-  'must be on, off, or a list such as ollama,vllm=http://127.0.0.1:8000 (holon engines lists what is there)'
+  'must be on, off, or a list such as ollama,vllm@http://127.0.0.1:8000 (holon engines lists what is there)'
 const attachTable = z.strictObject({
   engine: text,
   url: text.optional(),
@@ -163,7 +163,7 @@ function attachWishes(
       }
       return { engine, url, models, key, parallel }
     }
-    const [, engine, url] = /^([^=\s]+)\s*(?:=\s*(\S+))?$/.exec(item) ?? []
+    const [, engine, url] = /^([^@\s]+)(?:@(\S+))?$/.exec(item) ?? []
     if (engine === undefined) {
       throw new HolonError('config_invalid', `"${item}" in HOLON_ATTACH names no engine.`, {
         hint: `It ${attachForm}.`,
