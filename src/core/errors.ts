@@ -126,6 +126,20 @@ export const catalogue = {
     hint: 'Check that the hub runs, that its address is right and that it listens on the network (`holon up --host`).',
   },
 
+  // Pools
+  pool_impossible: { status: 400, type: 'invalid_request_error', hint: 'See `holon pool preview MODEL`.' },
+  pool_not_found: { status: 404, type: 'invalid_request_error', hint: 'See `holon pool list`.' },
+  pool_wire_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check that the members reach each other: `holon pool show NAME`.',
+  },
+  link_probe_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check the cable, the address and the firewall between the two machines.',
+  },
+
   // The tunnel between hub and node
   tunnel_lost: {
     status: 502,
