@@ -2,7 +2,7 @@
 import type { Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
-import { laneKey } from '../gateway/admission.ts'
+import { lineKey } from '../gateway/admission.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import { watchDeath } from '../gateway/death-watch.ts'
 import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
@@ -36,7 +36,7 @@ export async function withEngine<T>(
 ): Promise<T> {
   const { node, model, route } = choose(core, asked)
   exchange.route = route
-  const ticket = core.admission.enter(laneKey(node.id, model.id))
+  const ticket = core.admission.enter(lineKey(node.id, model.id))
   const wait = new Wait(exchange, false, ticket, core.room, core.patience)
   try {
     const lease = await wait.hold(node, model.id)

@@ -8,7 +8,7 @@ import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
-import { type Admission, laneKey, type Ticket } from './admission.ts'
+import { type Admission, lineKey, type Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
@@ -80,7 +80,7 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked)
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
-  const ticket = admission.enter(laneKey(node.id, model.id))
+  const ticket = admission.enter(lineKey(node.id, model.id))
   const run = new Run(deps, exchange, request, node, model.id, ticket)
   await run.go(asked)
 }
@@ -201,7 +201,7 @@ class Run {
       const busy = (node: string, model: string) => admission.busy(node, model)
       const wanted = catalogue.wanted(this.request.model)
       const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
-      const ticket = admission.enter(laneKey(node.id, model.id))
+      const ticket = admission.enter(lineKey(node.id, model.id))
       this.ticket.leave()
       this.wait.moveTo(ticket)
       this.node = node
