@@ -95,14 +95,28 @@ export interface ModelRow {
   }
 }
 
-/** GET /v1/models: one row per canonical model. The figures are those of the variant that would answer. */
-export function listModels(catalogue: Catalogue, created: number): ModelRow[] {
-  return offered(catalogue).map((model) => toRow(model.name, model, created))
+/** What one caller may use of what is offered; null is all of it. */
+export interface Permitted {
+  allows(canonical: string, id: string): boolean
 }
 
-function offered(catalogue: Catalogue): CatalogueModel[] {
+/** GET /v1/models: one row per canonical model. The figures are those of the variant that would answer. */
+export function listModels(
+  catalogue: Catalogue,
+  created: number,
+  permitted: Permitted | null = null,
+): ModelRow[] {
+  return offered(catalogue, permitted).map((model) => toRow(model.name, model, created))
+}
+
+function offered(catalogue: Catalogue, permitted: Permitted | null): CatalogueModel[] {
   return groupModels(catalogue, catalogue.states())
-    .map((model) => ({ ...model, variants: model.variants.filter((variant) => variant.offered) }))
+    .map((model) => ({
+      ...model,
+      variants: model.variants.filter(
+        (variant) => variant.offered && (permitted?.allows(model.name, variant.id) ?? true),
+      ),
+    }))
     .filter((model) => model.variants.length > 0)
 }
 
@@ -134,12 +148,17 @@ function toRow(id: string, model: CatalogueModel, created: number): ModelRow {
  * GET /v1/models/{name}: by any name that can be asked for, with the variants it would be answered by.
  * @throws HolonError model_not_found, invalid_parameter, store_unavailable
  */
-export function describeModel(catalogue: Catalogue, created: number, asked: string): ModelRow {
+export function describeModel(
+  catalogue: Catalogue,
+  created: number,
+  asked: string,
+  permitted: Permitted | null = null,
+): ModelRow {
   const wanted = catalogue.wanted(asked)
   const ids = new Set(
     catalogue.states().flatMap(({ models }) => wanted.among(models).map(({ model }) => model.id)),
   )
-  for (const model of offered(catalogue)) {
+  for (const model of offered(catalogue, permitted)) {
     const variants = model.variants.filter((variant) => ids.has(variant.id))
     if (variants.length > 0)
       return toRow(ids.has(asked) ? asked : model.name, { ...model, variants }, created)

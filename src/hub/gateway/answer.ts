@@ -6,15 +6,16 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
+import { wantedBy } from '../auth/wanted-by.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { chooseNode } from '../scheduler/choose-node.ts'
-import { type Admission, lineKey, type Ticket } from './admission.ts'
+import type { Admission, Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
 import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
-import { type Patience, Wait } from './hold-engine.ts'
+import { type Patience, queueUp, Wait } from './hold-engine.ts'
 import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
@@ -74,13 +75,13 @@ export async function withBody(
 export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
   const { admission, nodes } = deps
   const { request } = asked
-  const wanted = deps.catalogue.wanted(request.model)
+  const wanted = wantedBy(exchange.caller, request.model, nodes, deps.catalogue)
   const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
-  const ticket = admission.enter(lineKey(node.id, model.id))
+  const ticket = queueUp(admission, exchange, node.id, model.id)
   const run = new Run(deps, exchange, request, node, model.id, ticket)
   await run.go(asked)
 }
@@ -199,9 +200,9 @@ class Run {
     this.failed.add(this.node.id)
     try {
       const busy = (node: string, model: string) => admission.busy(node, model)
-      const wanted = catalogue.wanted(this.request.model)
+      const wanted = wantedBy(this.exchange.caller, this.request.model, nodes, catalogue)
       const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
-      const ticket = admission.enter(lineKey(node.id, model.id))
+      const ticket = queueUp(admission, this.exchange, node.id, model.id)
       this.ticket.leave()
       this.wait.moveTo(ticket)
       this.node = node
@@ -295,8 +296,8 @@ class Run {
       model: this.model,
       node: this.node.id,
       engine: this.engine,
-      status: exchange.gone ? 499 : exchange.status,
-      error: this.error?.code ?? null,
+      status: exchange.gone && exchange.cutBy === null ? 499 : exchange.status,
+      error: (exchange.cutBy ?? this.error)?.code ?? null,
       stream: request.stream,
       promptTokens: usage?.promptTokens ?? 0,
       cachedTokens: usage?.cachedTokens ?? 0,
@@ -308,6 +309,7 @@ class Run {
       prefillTokS: usage?.prefillTokS ?? null,
       decodeTokS: usage?.decodeTokS ?? this.measuredDecode(completionTokens),
       retries: this.retries,
+      keyId: exchange.caller.keyId,
     }
   }
 }

@@ -5,6 +5,7 @@ import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import { checkRequest } from '../../protocol/openai/index.ts'
+import type { Caller } from '../auth/caller.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { describeModel, listModels } from '../catalogue/list-models.ts'
 import { Admission } from './admission.ts'
@@ -77,8 +78,8 @@ export class Gateway {
     }
   }
 
-  handle(req: IncomingMessage, res: ServerResponse): void {
-    const exchange = new Exchange(req, res)
+  handle(req: IncomingMessage, res: ServerResponse, caller: Caller): void {
+    const exchange = new Exchange(req, res, caller)
     let route: Route
     try {
       route = findRoute(req.method ?? 'GET', pathOf(req.url ?? '/'))
@@ -110,11 +111,14 @@ export class Gateway {
   }
 
   private tellModels(exchange: Exchange, route: Route): void {
+    const { catalogue } = this.options
+    const permitted = exchange.caller.models
     try {
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(this.options.catalogue, this.createdS, route.id)))
+        const model = describeModel(catalogue, this.createdS, route.id, permitted)
+        exchange.sendJson(200, JSON.stringify(model))
       } else {
-        const data = listModels(this.options.catalogue, this.createdS)
+        const data = listModels(catalogue, this.createdS, permitted)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { HolonError } from '../../core/errors.ts'
 import type { CatalogueBook, CatalogueState, Offer } from '../catalogue/catalogue.ts'
 import type { Database } from './database.ts'
+import { bump } from './revisions.ts'
 
 export interface CatalogueBookOptions {
   /** Folder of the store. */
@@ -73,5 +74,6 @@ async function writeState(open: () => Promise<Database>, state: CatalogueState):
         .values(rows.slice(at, at + 500))
         .execute()
     }
+    await bump(transaction, 'catalogue')
   })
 }
