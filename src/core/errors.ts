@@ -70,6 +70,11 @@ export const catalogue = {
     hint: 'List the models with GET /v1/models or `holon models`; get one with `holon pull`.',
   },
   overloaded: { status: 503, type: 'server_error', hint: 'Try again in a moment.' },
+  level_not_kept: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Send it on the lane `research`, which promises no speed, or try again after the seconds named in Retry-After.',
+  },
   model_loading: {
     status: 503,
     type: 'server_error',

@@ -12,7 +12,7 @@ import { joiningPaths } from './auth/joining-routes.ts'
 import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
-import { isOpenAiPath, pathOf } from './gateway/routes.ts'
+import { enterLane, isOpenAiPath, pathOf } from './gateway/routes.ts'
 import { checkCaller } from './host-check.ts'
 
 export interface Doors {
@@ -72,6 +72,7 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       preflight(req, res)
       return
     }
+    enterLane(req)
     const path = pathOf(req.url ?? '/')
     const dialect = doors.dialects.find(path, req)
     if (doors.apiKey !== null && (dialect !== null || !isAnonymous(path))) requireKey(headers, doors.apiKey)

@@ -7,6 +7,7 @@ import type { Log } from '../core/log.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
+import { explainOperations } from './api/explain-operation.ts'
 import { fleetOperations } from './api/operations.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
@@ -21,6 +22,7 @@ import { isLoopback } from './host-check.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
 import { Fleet } from './registry/fleet.ts'
+import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
 import { Store } from './store/store.ts'
 
 export interface HubConfig {
@@ -36,6 +38,8 @@ export interface HubConfig {
   /** The built page; without it `/` says how to build it. */
   assetsDir?: string
   apiKey?: string
+  /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
+  level?: LevelPolicy
   limits?: Partial<GatewayLimits>
 }
 
@@ -78,6 +82,7 @@ class RunningHub implements Hub {
   private readonly gate: Gate
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
+  private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
   private readonly server: Server
@@ -103,8 +108,11 @@ class RunningHub implements Hub {
       log,
       onChange: (type, data) => this.store.event(type, data),
     })
+    this.fleet.subscribe((node) => this.catalogue.index.changed(node))
+    this.scheduler = new Scheduler({ catalogue: this.catalogue, clock, level: config.level })
     this.gateway = new Gateway({
       nodes,
+      scheduler: this.scheduler,
       catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
@@ -189,18 +197,21 @@ class RunningHub implements Hub {
   private build(): Server {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
-    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
       history: () => this.store.history(),
-      busy: (node, model) => admission.busy(node, model),
-      wanted: (asked) => this.catalogue.wanted(asked, true),
+      find: (asked) => this.scheduler.look(asked, null),
     })
     const app = createApp({
-      operations: [...management, ...catalogueOperations(this.catalogue), ...this.gate.operations()],
+      operations: [
+        ...management,
+        ...catalogueOperations(this.catalogue),
+        ...explainOperations(this.scheduler),
+        ...this.gate.operations(),
+      ],
       joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
       nodes,
       log,

@@ -49,7 +49,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   )
   const description = openApi(deps.operations, deps.version)
   for (const operation of deps.operations) {
-    app.on(operation.method.toUpperCase(), operation.path, async (c) =>
+    app.on(operation.method.toUpperCase(), honoPath(operation.path), async (c) =>
       c.json(await runOperation(operation, c)),
     )
   }
@@ -67,10 +67,13 @@ export function createApp(deps: AppDeps): Hono<Env> {
   return app
 }
 
+/** OpenAPI writes `{id}` what Hono writes `:id`. */
+const honoPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
+
 async function runOperation(operation: Operation, c: C): Promise<object> {
   const body = operation.request === null ? null : await readRequest(operation, c)
   const address = c.env.incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
-  return (await operation.run(body, { address })) as object
+  return (await operation.run(body, { address, params: c.req.param() })) as object
 }
 
 async function readRequest(operation: Operation, c: C): Promise<unknown> {

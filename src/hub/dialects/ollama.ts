@@ -16,6 +16,7 @@ import {
   tagRow,
 } from '../../protocol/ollama/index.ts'
 import { isObject } from '../../protocol/openai/checks.ts'
+import { isTier } from '../../protocol/tier.ts'
 import { listModels, type ModelRow } from '../catalogue/list-models.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
 import { choose } from './engine-call.ts'
@@ -56,7 +57,7 @@ export class OllamaDoor {
       this.telling('tags', 'GET', () => ({ models: this.tags() })),
       this.telling('ps', 'GET', () => ({ models: this.running() })),
       this.telling('version', 'GET', () => ({ version: ollamaApiVersion, holon: deps.version })),
-      this.telling('show', 'POST', (body) => this.show(body)),
+      this.telling('show', 'POST', (body, exchange) => this.show(exchange, body)),
       ...this.refused(),
     ]
   }
@@ -78,9 +79,13 @@ export class OllamaDoor {
     return this.route(name, 'POST', `/api/${name}`, (exchange, body) => this.answer(exchange, read(body)))
   }
 
-  private telling(name: string, method: 'GET' | 'POST', tell: (body: unknown) => object): DialectRoute {
+  private telling(
+    name: string,
+    method: 'GET' | 'POST',
+    tell: (body: unknown, exchange: DialectExchange) => object,
+  ): DialectRoute {
     return this.route(name, method, `/api/${name}`, async (exchange, body) => {
-      exchange.sendJson(200, JSON.stringify(tell(body)), 'application/json; charset=utf-8')
+      exchange.sendJson(200, JSON.stringify(tell(body, exchange)), 'application/json; charset=utf-8')
     })
   }
 
@@ -106,7 +111,7 @@ export class OllamaDoor {
 
   private async answer(exchange: DialectExchange, asked: OllamaRequest): Promise<void> {
     const { core, clock } = this.deps
-    const { node, model } = this.find(asked.model)
+    const { node, model } = this.find(exchange, asked.model)
     const times = { startedAt: exchange.startedAt, now: () => performance.now(), wall: () => clock.now() }
     const teller = new OllamaTeller(asked, times)
     exchange.teller = teller
@@ -122,7 +127,8 @@ export class OllamaDoor {
         stream: asked.stream,
       })
     }
-    asked.translated.body.model = model.id
+    // A tier is chosen with the whole request before it.
+    if (!isTier(asked.model)) asked.translated.body.model = model.id
     await answerIn(core, exchange, asked.translated, teller)
     this.keepAlive.used(model.id, asked.keepAliveMs)
   }
@@ -152,13 +158,13 @@ export class OllamaDoor {
   }
 
   /** Ollama's clients add `:latest` to a name without a tag. */
-  private find(asked: string): { node: NodeHandle; model: NodeModel } {
+  private find(exchange: DialectExchange, asked: string): { node: NodeHandle; model: NodeModel } {
     const { core } = this.deps
     try {
-      return choose(core, asked)
+      return choose(core, exchange, asked)
     } catch (error) {
       if (!asked.endsWith(':latest')) throw error
-      return choose(core, asked.slice(0, -':latest'.length))
+      return choose(core, exchange, asked.slice(0, -':latest'.length))
     }
   }
 
@@ -203,12 +209,12 @@ export class OllamaDoor {
     return this.keepAlive.keeps(model) ? never : new Date(this.deps.clock.now() + usualMs).toISOString()
   }
 
-  private show(body: unknown): object {
+  private show(exchange: DialectExchange, body: unknown): object {
     const asked = isObject(body) ? (body.model ?? body.name) : undefined
     if (typeof asked !== 'string' || asked === '') {
       throw new HolonError('missing_parameter', 'The parameter "model" is missing.', { param: 'model' })
     }
-    return describeShown(this.find(asked).model, this.since)
+    return describeShown(this.find(exchange, asked).model, this.since)
   }
 }
 

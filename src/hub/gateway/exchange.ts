@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type HolonError, toEnvelope } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
+import type { Lane } from '../../protocol/lane.ts'
 
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
@@ -22,6 +23,8 @@ export class Exchange {
   /** Extra response headers, set once the route is known. */
   node: string | null = null
   route: string | null = null
+  /** The lane it asked for, set once its headers were looked at. */
+  lane: Lane = 'production'
   /** True once the client closed its connection before the answer was whole. */
   gone = false
   /** True once a stream's head has been written. */
