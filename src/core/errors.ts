@@ -90,6 +90,11 @@ export const catalogue = {
     type: 'server_error',
     hint: 'Send it again with a later x-holon-deadline, or when `holon ps` shows fewer waiting.',
   },
+  level_not_kept: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Send it on the lane `research`, which promises no speed, or try again after the seconds named in Retry-After.',
+  },
   model_loading: {
     status: 503,
     type: 'server_error',
