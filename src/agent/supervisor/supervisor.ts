@@ -182,8 +182,8 @@ export class Supervisor {
     const slot = this.table.ofAttempt(attempt)
     if (slot?.state !== 'starting') return
     slot.engine = engine
-    slot.progress = progress
-    for (const ticket of slot.waiting.keys()) this.table.effects.progress(ticket, progress)
+    slot.progress = this.warmth.withEta(slot, progress)
+    for (const ticket of slot.waiting.keys()) this.table.effects.progress(ticket, slot.progress)
     this.table.effects.changed()
   }
 

@@ -4,6 +4,7 @@
  * Pure: the supervisor tells what happened and asks.
  */
 import type { Clock } from '../../core/clock.ts'
+import type { LoadProgress } from '../../protocol/model.ts'
 import type { SupervisorConfig } from './effects.ts'
 import type { Holder } from './find-room.ts'
 import type { Histories } from './model-history.ts'
@@ -52,6 +53,14 @@ export class Warmth {
     slot.staysUntil =
       back && !slot.stayedInVain ? now + clamp(staysLoads * tookMs, staysLeastMs, staysMostMs) : 0
     slot.askedAgain = 0
+  }
+
+  /** Where an engine does not say how long a load takes, the loads before do. */
+  withEta(slot: Slot, progress: LoadProgress): LoadProgress {
+    const { loadS } = this.histories.of(slot.facts.id)
+    if (progress.etaS !== null || loadS === null) return progress
+    const leftS = loadS - (this.clock.now() - slot.startedAt) / 1000
+    return leftS <= 0 ? progress : { ...progress, etaS: leftS }
   }
 
   /** It is asked to leave for another. */
