@@ -15,6 +15,7 @@ import {
   toWireError,
 } from '../../protocol/node-wire.ts'
 import { streamChanges } from './changes.ts'
+import { checked } from './checked.ts'
 import { Holds } from './holds.ts'
 import { EngineRelay } from './relay.ts'
 
@@ -45,14 +46,14 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     [`POST ${nodePaths.hold}`]: (request, response) => holds.serve(request, response),
     [`POST ${nodePaths.load}`]: (request, response) =>
       answer(request, response, async (body) => {
-        const { model, ...wish } = nodeLoadRequest.parse(body)
+        const { model, ...wish } = checked(nodeLoadRequest, body)
         await node.load(model, wish)
       }),
     [`POST ${nodePaths.unload}`]: (request, response) =>
-      answer(request, response, async (body) => node.unload(nodeUnloadRequest.parse(body).model)),
+      answer(request, response, async (body) => node.unload(checked(nodeUnloadRequest, body).model)),
     [`POST ${nodePaths.credential}`]: (request, response) =>
       answer(request, response, async (body) =>
-        options.keepCredential(nodeCredential.parse(body).credential),
+        options.keepCredential(checked(nodeCredential, body).credential),
       ),
   }
   return {
