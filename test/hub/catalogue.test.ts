@@ -54,9 +54,7 @@ const manage = (what: string, body: object) => stand.post(`/fleet/v1/catalogue/$
 const catalogue = () => get<CatalogueResponse>('/fleet/v1/catalogue')
 const isTier = (id: string) => id.startsWith('auto')
 const ids = async () =>
-  (await get<{ data: { id: string }[] }>('/v1/models')).data
-    .map((row) => row.id)
-    .filter((id) => !isTier(id))
+  (await get<{ data: { id: string }[] }>('/v1/models')).data.map((row) => row.id).filter((id) => !isTier(id))
 
 describe('one model under many names', () => {
   beforeAll(start)

@@ -7,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { asHolonError, HolonError, toEnvelope } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { callerOf } from '../auth/caller.ts'
 import { type JoiningRoutes, mountJoining } from '../auth/joining-routes.ts'
 import { pathOf, unknownPath } from '../gateway/routes.ts'
 import type { Metrics } from '../metrics.ts'
@@ -72,8 +73,12 @@ const honoPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
 
 async function runOperation(operation: Operation, c: C): Promise<object> {
   const body = operation.request === null ? null : await readRequest(operation, c)
-  const address = c.env.incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
-  return (await operation.run(body, { address, params: c.req.param() })) as object
+  const { incoming } = c.env
+  const caller = callerOf(incoming)
+  const address = incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
+  const who = caller.keyId === null ? caller.name : `key ${caller.name} (${caller.keyId})`
+  const asker = { caller, actor: `${who} at ${address}`, params: c.req.param() }
+  return (await operation.run(body, asker)) as object
 }
 
 async function readRequest(operation: Operation, c: C): Promise<unknown> {

@@ -20,6 +20,7 @@ import {
 } from '../../protocol/fleet.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import type { Caller } from '../auth/caller.ts'
 
 export type UsageRow = z.infer<typeof usageResponse>['usage'][number]
 
@@ -35,9 +36,10 @@ export interface FleetDeps {
   log: Log
 }
 
-export interface Caller {
-  /** From where, for the books. */
-  address: string
+export interface Asker {
+  caller: Caller
+  /** Who, and from where, for the books: `key laptop at 10.0.0.5`. */
+  actor: string
   /** What stands in the path at `{name}`. */
   params: Readonly<Record<string, string>>
 }
@@ -49,7 +51,7 @@ export interface Operation {
   request: z.ZodType | null
   response: z.ZodType
   /** @param body checked against `request` already */
-  run(body: unknown, caller: Caller): Promise<unknown>
+  run(body: unknown, asker: Asker): Promise<unknown>
 }
 
 export function fleetOperations(deps: FleetDeps): Operation[] {

@@ -1,12 +1,11 @@
 /** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
 import type { Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
-import { laneKey } from '../gateway/admission.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import { watchDeath } from '../gateway/death-watch.ts'
 import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
 import type { Exchange } from '../gateway/exchange.ts'
-import { Wait } from '../gateway/hold-engine.ts'
+import { queueUp, Wait } from '../gateway/hold-engine.ts'
 import { laneOf } from '../gateway/routes.ts'
 import type { Choice } from '../scheduler/scheduler.ts'
 
@@ -18,13 +17,14 @@ const maxAnswerBytes = 64 * 1024 * 1024
 /** Counting is quick, even for a long prompt. */
 const patienceMs = 60_000
 
-/** The node and model that would answer now. @throws HolonError model_not_found and others */
+/** The node and model that would answer now. @throws HolonError model_not_found, key_not_allowed and others */
 export function choose(
   core: AnswerDeps,
   exchange: Exchange,
   asked: string,
 ): Pick<Choice, 'node' | 'model' | 'route'> {
-  return core.scheduler.look(asked, laneOf(exchange.req.headers))
+  exchange.lane = laneOf(exchange.req.headers)
+  return core.scheduler.look(asked, exchange.lane, exchange.caller)
 }
 
 /**
@@ -39,7 +39,7 @@ export async function withEngine<T>(
 ): Promise<T> {
   const { node, model, route } = choose(core, exchange, asked)
   exchange.route = route
-  const ticket = core.admission.enter(laneKey(node.id, model.id))
+  const ticket = queueUp(core.admission, exchange, node.id, model.id)
   const wait = new Wait(exchange, false, ticket, core.room, core.patience)
   try {
     const lease = await wait.hold(node, model.id)

@@ -8,13 +8,13 @@ import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
 import { type Demand, readDemand } from '../scheduler/demand.ts'
 import type { Choice, Claim, Scheduler } from '../scheduler/scheduler.ts'
-import { type Admission, laneKey, type Ticket } from './admission.ts'
+import type { Admission, Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
 import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
-import { type Patience, Wait } from './hold-engine.ts'
+import { type Patience, queueUp, Wait } from './hold-engine.ts'
 import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
@@ -84,12 +84,13 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked)
   const session = headers['x-holon-session']
   const named = typeof session === 'string' ? session : undefined
   const demand = readDemand(request, body, bytes, named, prefixKey)
-  const choice = scheduler.choose({ id: exchange.id, model: request.model, lane: exchange.lane, demand })
+  const { id, lane, caller } = exchange
+  const choice = scheduler.choose({ id, model: request.model, lane, demand, caller })
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
-  const ticket = admission.enter(laneKey(node.id, model.id))
+  const ticket = queueUp(admission, exchange, node.id, model.id)
   const run = new Run(deps, exchange, request, choice, ticket)
   await run.go(asked)
 }
@@ -229,11 +230,11 @@ class Run {
     if (exchange.gone) return false
     if (nodeFailed) failed.add(this.node.id)
     try {
-      const { model: asked } = this.request
-      const question = { id: exchange.id, model: asked, lane: exchange.lane, demand, passed: failed }
+      const { id, lane, caller } = exchange
+      const question = { id, model: this.request.model, lane, demand, caller, passed: failed }
       const choice = scheduler.choose(question)
       const { node, model, route } = choice
-      const ticket = admission.enter(laneKey(node.id, model.id))
+      const ticket = queueUp(admission, exchange, node.id, model.id)
       this.ticket.leave()
       scheduler.over(this.claim, null)
       this.claim = scheduler.claim(choice)
@@ -333,8 +334,8 @@ class Run {
       model: this.model,
       node: this.node.id,
       engine: this.engine,
-      status: exchange.gone ? 499 : exchange.status,
-      error: this.error?.code ?? null,
+      status: exchange.gone && exchange.cutBy === null ? 499 : exchange.status,
+      error: (exchange.cutBy ?? this.error)?.code ?? null,
       stream: request.stream,
       promptTokens: usage?.promptTokens ?? 0,
       cachedTokens: usage?.cachedTokens ?? 0,
@@ -346,6 +347,7 @@ class Run {
       prefillTokS: usage?.prefillTokS ?? null,
       decodeTokS: usage?.decodeTokS ?? this.measuredDecode(completionTokens),
       retries: this.retries,
+      keyId: exchange.caller.keyId,
     }
   }
 }

@@ -5,6 +5,7 @@ import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import { checkRequest } from '../../protocol/openai/index.ts'
+import type { Caller } from '../auth/caller.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { describeModel, listModels } from '../catalogue/list-models.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
@@ -79,8 +80,8 @@ export class Gateway {
     }
   }
 
-  handle(req: IncomingMessage, res: ServerResponse): void {
-    const exchange = new Exchange(req, res)
+  handle(req: IncomingMessage, res: ServerResponse, caller: Caller): void {
+    const exchange = new Exchange(req, res, caller)
     let route: Route
     try {
       route = findRoute(req.method ?? 'GET', pathOf(req.url ?? '/'))
@@ -118,13 +119,15 @@ export class Gateway {
   }
 
   private tellModels(exchange: Exchange, route: Route): void {
+    const { catalogue } = this.options
+    const permitted = exchange.caller.models
     try {
-      const { catalogue } = this.options
-      const lane = laneOf(exchange.req.headers)
+      const view = { lane: laneOf(exchange.req.headers), permitted }
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(catalogue, this.createdS, route.id, lane)))
+        const model = describeModel(catalogue, this.createdS, route.id, view)
+        exchange.sendJson(200, JSON.stringify(model))
       } else {
-        const data = listModels(catalogue, this.createdS, lane)
+        const data = listModels(catalogue, this.createdS, view)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

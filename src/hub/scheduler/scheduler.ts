@@ -8,6 +8,8 @@ import { type Lane, type ServiceLevel, serviceLevels } from '../../protocol/lane
 import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { isTier, type Tier } from '../../protocol/tier.ts'
+import { type Caller, owner } from '../auth/caller.ts'
+import { wantedBy } from '../auth/wanted-by.ts'
 import type { Catalogue, Found } from '../catalogue/catalogue.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
 import { type Entrants, holdContest, type Rules, Verdict } from './contest.ts'
@@ -42,6 +44,8 @@ export interface Question {
   /** Null for those who manage the hub: whatever there is, offered or not. */
   lane: Lane | null
   demand: Demand
+  /** Who asks; without one, the owner. */
+  caller?: Pick<Caller, 'models' | 'name'>
   /** Ids of nodes that failed this request already. */
   passed?: ReadonlySet<string>
 }
@@ -120,12 +124,16 @@ export class Scheduler {
   }
 
   /** Where a request would go now, for those who only ask. @throws HolonError as `choose`, but for levels */
-  look(model: string, lane: Lane | null): Pick<Choice, 'node' | 'model' | 'route'> {
-    const { gauge, asked } = this.decide({ id: '', model, lane, demand: nothingMore })
+  look(
+    model: string,
+    lane: Lane | null,
+    caller?: Question['caller'],
+  ): Pick<Choice, 'node' | 'model' | 'route'> {
+    const { gauge, asked } = this.decide({ id: '', model, lane, demand: nothingMore, caller })
     return { ...whereIs(gauge), route: routeText(asked, gauge, this.verdict) }
   }
 
-  private decide({ id, model, lane, demand, passed }: Question) {
+  private decide({ id, model, lane, demand, passed, caller = owner }: Question) {
     const timeMs = this.options.clock.now()
     this.nowS = timeMs / 1000
     const rules: Rules = {
@@ -137,8 +145,10 @@ export class Scheduler {
       passed: passed ?? nobody,
       able: null,
     }
-    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, demand, rules) : null
-    const entrants = tiered?.entrants ?? this.entrantsOf(this.options.catalogue.find(model, lane), lane)
+    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, demand, caller, rules) : null
+    const entrants =
+      tiered?.entrants ??
+      this.entrantsOf(wantedBy(caller, model, this.options.catalogue.find(model, lane)), lane)
     if (tiered === null) holdContest(entrants, rules, this.verdict)
     const gauge = entrants.gauges[this.verdict.winner]
     if (gauge === undefined) throw nobodyCan(model)
@@ -206,14 +216,20 @@ export class Scheduler {
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)
 
-  private chooseTier(asked: Tier, lane: Lane, demand: Demand, rules: Rules): Tiered {
+  private chooseTier(
+    asked: Tier,
+    lane: Lane,
+    demand: Demand,
+    caller: NonNullable<Question['caller']>,
+    rules: Rules,
+  ): Tiered {
     if (demand.endpoint === 'embedding') {
       throw new HolonError('invalid_parameter', `"${asked}" chooses among models that generate text.`, {
         param: 'model',
         hint: 'Embeddings of two models cannot be compared: name the embedding model.',
       })
     }
-    const found = this.options.catalogue.offeredOn(lane)
+    const found = wantedBy(caller, asked, this.options.catalogue.offeredOn(lane))
     return contestTier(asked, demand, this.entrantsOf(found, lane), rules, this.verdict)
   }
 

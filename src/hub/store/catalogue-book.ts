@@ -8,6 +8,7 @@ import { HolonError } from '../../core/errors.ts'
 import type { CatalogueBook, CatalogueState, Offer } from '../catalogue/catalogue.ts'
 import { type Rule, ruleKinds } from '../catalogue/placement-rules.ts'
 import type { Database } from './database.ts'
+import { bump } from './revisions.ts'
 
 export interface CatalogueBookOptions {
   /** Folder of the store. */
@@ -92,5 +93,6 @@ async function writeState(open: () => Promise<Database>, state: CatalogueState):
         .values(rows.slice(at, at + 500))
         .execute()
     }
+    await bump(transaction, 'catalogue')
   })
 }
