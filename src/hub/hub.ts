@@ -4,7 +4,6 @@ import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import { lanes } from '../protocol/lane.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
@@ -17,7 +16,7 @@ import { keyOperations } from './auth/key-operations.ts'
 import { Keys } from './auth/keys.ts'
 import { canonicalName, ModelScope } from './auth/model-scope.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
-import { listModels } from './catalogue/list-models.ts'
+import { offeredModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
@@ -48,10 +47,10 @@ export interface HubConfig {
   assetsDir?: string
   /** The owner's key (HOLON_API_KEY): with it nobody is let in without one. */
   apiKey?: string
-  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
-  localKey?: string
   /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
   level?: LevelPolicy
+  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
+  localKey?: string
   limits?: Partial<GatewayLimits>
 }
 
@@ -239,6 +238,7 @@ class RunningHub implements Hub {
   private build(): Server {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
+    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
@@ -254,7 +254,7 @@ class RunningHub implements Hub {
         ...explainOperations(this.scheduler),
         ...this.gate.operations(),
         ...this.keyOperations(),
-        queueOperation(this.gateway.admission, this.keys.ring, nodes),
+        queueOperation(admission, this.keys.ring, nodes),
       ],
       joining: {
         admissions: this.gate.admissions,
@@ -286,10 +286,7 @@ class RunningHub implements Hub {
       keys: this.keys,
       book: this.keyBook,
       canonical: (name) => canonicalName(name),
-      countModels: (models) => {
-        const audience = { lane: lanes[0], permitted: new ModelScope(models) }
-        return listModels(this.catalogue, 0, audience).filter(({ holon }) => holon.variants.length > 0).length
-      },
+      countModels: (models) => offeredModels(this.catalogue, { permitted: new ModelScope(models) }).length,
     })
   }
 

@@ -7,8 +7,8 @@
  * to by name, one beside those that were (1). Within a class:
  *
  * - what is in memory competes by finish time and quality: one bit of quality may take a fifth longer;
- * - what must be loaded competes so among itself, and with what is in memory by finish time alone: no model is loaded for
- *   its quality while another variant can answer;
+ * - what must be loaded competes so among itself, where one bit may take twice as long, and with what is in memory by
+ *   finish time alone: no model is loaded for its quality while another variant can answer;
  * - a background placement is taken when no other can, or when all others are busy or cold beyond the lane's level and it
  *   finishes earlier.
  */
@@ -82,7 +82,7 @@ export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict):
     const rank = rankOf(gauge, scratch) + ordinary[index]!
     const isCold = gauge.placement.model.state !== 'ready'
     const group = background[index]! * 2 + (isCold ? 1 : 0)
-    const score = scratch.finishS / gauge.worth
+    const score = scoreOf(gauge, scratch, isCold)
     remember(
       verdict,
       index,
@@ -95,6 +95,11 @@ export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict):
     winners[group] = index
   }
   settle(entrants, rules, verdict)
+}
+
+/** A load serves many requests, so a bit of quality may take twice as long there. Seconds. */
+export function scoreOf({ worth }: Gauge, { finishS }: Terms, isCold: boolean): number {
+  return isCold ? finishS / worth ** 4 : finishS / worth
 }
 
 function rankOf(gauge: Gauge, terms: Terms): number {

@@ -6,7 +6,7 @@
 import type { Lane } from '../../protocol/lane.ts'
 import { modelStates } from '../../protocol/model.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
-import { type Entrants, mostRemembered, type Rules, type Verdict } from './contest.ts'
+import { type Entrants, mostRemembered, type Rules, scoreOf, type Verdict } from './contest.ts'
 import { bases, type Gauge } from './gauge.ts'
 import { newTerms, predictFinish } from './predict-finish.ts'
 import type { HardReason } from './tiers.ts'
@@ -121,7 +121,7 @@ export class Decisions {
     numbers[to++] = scratch.answerTokens
     numbers[to++] = gauge.inFlight
     numbers[to++] = gauge.slots
-    numbers[to++] = scratch.finishS / gauge.worth
+    numbers[to++] = scoreOf(gauge, scratch, gauge.placement.model.state !== 'ready')
     numbers[to++] = key
     numbers[to++] = modelStates.indexOf(gauge.placement.model.state)
     numbers[to++] = background[index]!

@@ -8,6 +8,8 @@ import { type Lane, type ServiceLevel, serviceLevels } from '../../protocol/lane
 import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { isTier, type Tier } from '../../protocol/tier.ts'
+import { type Caller, owner } from '../auth/caller.ts'
+import { wantedBy } from '../auth/wanted-by.ts'
 import type { Catalogue, Found } from '../catalogue/catalogue.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
 import { type Entrants, holdContest, type Rules, Verdict } from './contest.ts'
@@ -16,7 +18,6 @@ import { type Demand, nothingMore } from './demand.ts'
 import type { Gauge } from './gauge.ts'
 import { Gauges } from './gauges.ts'
 import { type Conditions, conditionsOf, learnFrom, learnLoad } from './learn.ts'
-import { type Asker, Permits } from './permits.ts'
 import { PrefixAffinity } from './prefix-affinity.ts'
 import { refreshGauge, takeMeasured } from './refresh-gauge.ts'
 import { routeText } from './route-text.ts'
@@ -42,9 +43,9 @@ export interface Question {
   model: string
   /** Null for those who manage the hub: whatever there is, offered or not. */
   lane: Lane | null
-  /** Who asks, which says what they may use; everybody may use all when left out. */
-  caller?: Asker
   demand: Demand
+  /** Who asks; without one, the owner. */
+  caller?: Pick<Caller, 'models' | 'name'>
   /** Ids of nodes that failed this request already. */
   passed?: ReadonlySet<string>
 }
@@ -73,7 +74,6 @@ export interface Claim {
   over: boolean
 }
 
-const anybody: Asker = { name: 'anybody', models: null }
 const nobody: ReadonlySet<string> = new Set()
 const noLevel: ServiceLevel = { firstTokenS: null, decodeTokS: null }
 
@@ -84,7 +84,6 @@ export class Scheduler {
   private readonly affinity = new PrefixAffinity(this.gauges)
   private readonly estimates: SpeedEstimates
   private readonly entrants = new WeakMap<Found, Entrants>()
-  private readonly permits = new Permits()
   private readonly verdict = new Verdict()
   private nowS = 0
 
@@ -98,7 +97,7 @@ export class Scheduler {
 
   /**
    * The choice for a request, remembered for `holon explain`.
-   * @throws HolonError model_not_found, key_not_allowed, model_file_invalid, invalid_parameter, engine_unavailable, store_unavailable;
+   * @throws HolonError model_not_found, model_file_invalid, invalid_parameter, engine_unavailable, store_unavailable;
    * level_not_kept where levels are enforced
    */
   choose(question: Question): Choice {
@@ -125,12 +124,16 @@ export class Scheduler {
   }
 
   /** Where a request would go now, for those who only ask. @throws HolonError as `choose`, but for levels */
-  look(model: string, lane: Lane | null, caller?: Asker): Pick<Choice, 'node' | 'model' | 'route'> {
-    const { gauge, asked } = this.decide({ id: '', model, lane, caller, demand: nothingMore })
+  look(
+    model: string,
+    lane: Lane | null,
+    caller?: Question['caller'],
+  ): Pick<Choice, 'node' | 'model' | 'route'> {
+    const { gauge, asked } = this.decide({ id: '', model, lane, demand: nothingMore, caller })
     return { ...whereIs(gauge), route: routeText(asked, gauge, this.verdict) }
   }
 
-  private decide({ id, model, lane, caller = anybody, demand, passed }: Question) {
+  private decide({ id, model, lane, demand, passed, caller = owner }: Question) {
     const timeMs = this.options.clock.now()
     this.nowS = timeMs / 1000
     const rules: Rules = {
@@ -142,10 +145,10 @@ export class Scheduler {
       passed: passed ?? nobody,
       able: null,
     }
-    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, caller, rules, demand) : null
+    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, demand, caller, rules) : null
     const entrants =
       tiered?.entrants ??
-      this.entrantsOf(this.permits.among(this.options.catalogue.find(model, lane), caller, model), lane)
+      this.entrantsOf(wantedBy(caller, model, this.options.catalogue.find(model, lane)), lane)
     if (tiered === null) holdContest(entrants, rules, this.verdict)
     const gauge = entrants.gauges[this.verdict.winner]
     if (gauge === undefined) throw nobodyCan(model)
@@ -213,14 +216,20 @@ export class Scheduler {
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)
 
-  private chooseTier(asked: Tier, lane: Lane, caller: Asker, rules: Rules, demand: Demand): Tiered {
+  private chooseTier(
+    asked: Tier,
+    lane: Lane,
+    demand: Demand,
+    caller: NonNullable<Question['caller']>,
+    rules: Rules,
+  ): Tiered {
     if (demand.endpoint === 'embedding') {
       throw new HolonError('invalid_parameter', `"${asked}" chooses among models that generate text.`, {
         param: 'model',
         hint: 'Embeddings of two models cannot be compared: name the embedding model.',
       })
     }
-    const found = this.permits.among(this.options.catalogue.offeredOn(lane), caller, asked)
+    const found = wantedBy(caller, asked, this.options.catalogue.offeredOn(lane))
     return contestTier(asked, demand, this.entrantsOf(found, lane), rules, this.verdict)
   }
 
