@@ -156,3 +156,15 @@ export const linkView = z.object({
 export type LinkView = z.infer<typeof linkView>
 export const linksResponse = z.object({ links: z.array(linkView) })
 export const measureLinksRequest = z.object({ nodes: z.array(nodeName).min(2).max(64).optional() })
+
+/** A pool as it is kept: what the owner asked for. */
+export const poolWish = z.object({
+  name: z.string(),
+  model: z.string(),
+  members: z.array(z.string()),
+  engine: z.enum(poolEngineIds),
+  contextTokens: z.number().nullable(),
+  parallel: z.number().nullable(),
+  fallback: z.string().nullable(),
+  isolatedLinks: z.array(z.string()),
+})

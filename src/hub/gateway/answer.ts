@@ -260,6 +260,9 @@ class Run {
     const begun = performance.now()
     const lease = await this.wait.hold(this.node, this.model)
     this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
+    const { exchange } = this
+    if (lease.route !== undefined && !exchange.route.endsWith(lease.route))
+      exchange.route = `${exchange.route}; ${lease.route}`
     return lease
   }
 

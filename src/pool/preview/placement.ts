@@ -21,6 +21,8 @@ import { type PairLink, type PoolQuestion, requestFor } from './question.ts'
 /** A group that can be launched, with what the planner expects of it. */
 export interface GroupPlacement {
   engine: PoolEngine
+  /** Head first, as in the plan. */
+  members: readonly Candidate[]
   plan: PoolPlan
   /** Settings of each part, by the engine's own layout. */
   settings: readonly Record<string, unknown>[]
@@ -197,7 +199,7 @@ function finish(
     const settings = engine.layout(plan)
     const parts = placement.memory.map((row) => row.weightsBytes)
     const load = loadTime(parts, headSends.has(engine.id) ? (link?.spec ?? null) : null)
-    return { group: { engine, plan, settings, placement, link, load, modelSource } }
+    return { group: { engine, members, plan, settings, placement, link, load, modelSource } }
   } catch (thrown) {
     return { obstacle: { error: asHolonError(thrown), member: null } }
   }
