@@ -13,8 +13,8 @@ export interface PoolEngine {
   /** False when the engine breaks on two requests at once: the pool then answers one at a time. */
   readonly concurrent: boolean
   /**
-   * True when the head can only start once its workers run. Otherwise the parts meet each other while they start, and
-   * all are started at once.
+   * True when the head can only start once its workers run, as with llama.cpp RPC. Otherwise the parts meet each other
+   * while they start, and all are started at once.
    */
   readonly workersFirst?: boolean
   /**

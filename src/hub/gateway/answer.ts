@@ -261,8 +261,8 @@ class Run {
     const lease = await this.wait.hold(this.node, this.model)
     this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
     const { exchange } = this
-    if (lease.route !== undefined && !exchange.route.endsWith(lease.route))
-      exchange.route = `${exchange.route}; ${lease.route}`
+    const told = exchange.route ?? ''
+    if (lease.route !== undefined && !told.endsWith(lease.route)) exchange.route = `${told}; ${lease.route}`
     return lease
   }
 

@@ -69,12 +69,21 @@ export class LinkBook {
     return measuredLink(views[0], views[1]) ?? assumedLink(entry.way)
   }
 
-  /** The address at which `to` is reached from `from`, by the best way that works; null when no network joins them. */
-  address(from: string, to: string): NetworkInterface | null {
+  /**
+   * The end of `to` by which `from` reaches it: a preferred way if there is one, else the best that works; null when no
+   * network joins them.
+   */
+  address(
+    from: string,
+    to: string,
+    prefer: (to: NetworkInterface, from: NetworkInterface) => boolean = () => false,
+  ): NetworkInterface | null {
+    const forward = inOrder(from, to)
+    const ends = ({ way }: Entry) => (forward ? ([way.to, way.from] as const) : ([way.from, way.to] as const))
     const entries = this.entries(from, to)
-    const works = entries.find(({ failure }) => failure === null) ?? entries[0]
-    if (!works) return null
-    return inOrder(from, to) ? works.way.to : works.way.from
+    const preferred = entries.find((entry) => prefer(...ends(entry)))
+    const chosen = preferred ?? entries.find(({ failure }) => failure === null) ?? entries[0]
+    return chosen ? ends(chosen)[0] : null
   }
 
   links(): LinkView[] {

@@ -28,6 +28,8 @@ export interface LaunchOptions {
   /** Where each member's peers reach it; null when no network joins them. */
   hosts: readonly (string | null)[]
   mode: PartSpec['wire']['mode']
+  /** What must be done on the members before any part is opened. */
+  before(): Promise<void>
   events: LaunchEvents
 }
 
@@ -46,6 +48,7 @@ export class GroupLaunch {
   private readonly parts: (Part | undefined)[] = []
   private readonly addresses: (PeerAddress | null)[] = []
   private end: (reason: string) => void = () => undefined
+  private prepared: Promise<void> | null = null
 
   constructor(options: LaunchOptions) {
     this.options = options
@@ -112,6 +115,9 @@ export class GroupLaunch {
     const member = this.options.handles[rank]?.pool
     const spec = this.specs[rank]
     if (!member || !spec) throw new Error('the node can no longer take part in pools')
+    this.prepared ??= this.options.before()
+    await this.prepared
+    signal.throwIfAborted()
     return member.open(spec, signal)
   }
 
