@@ -4,6 +4,9 @@ import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import type { PoolPolicy } from '../pool/controller/effects.ts'
+import { poolEngines } from '../pool/index.ts'
+import type { PoolEngine } from '../pool/pool-engine.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
@@ -24,8 +27,11 @@ import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
+import { LinkBook } from './links/link-book.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
+import { poolOperations } from './pools/operations.ts'
+import { Pools } from './pools/pools.ts'
 import { Fleet } from './registry/fleet.ts'
 import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
 import { KeyBook } from './store/key-book.ts'
@@ -61,6 +67,8 @@ export interface HubOptions {
   log: Log
   /** What to do next, for status and page; null when there is nothing to say. */
   advice?: () => string | null
+  /** Other engines and limits than this version's, for tests. */
+  pools?: { engines?: readonly PoolEngine[]; policy?: Partial<PoolPolicy> }
 }
 
 export interface Hub {
@@ -87,6 +95,8 @@ class RunningHub implements Hub {
   private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
+  private readonly links: LinkBook
+  private readonly pools: Pools
   private readonly revisions: RevisionWatch
   private readonly server: Server
   private readonly startedAt: number
@@ -147,6 +157,18 @@ class RunningHub implements Hub {
       waiting: () => admission.totals().waiting,
       bodyBytes: () => bodies.heldBytes,
     })
+    this.links = new LinkBook(clock, log)
+    this.pools = new Pools({
+      fleet: this.fleet,
+      catalogue: this.catalogue,
+      links: this.links,
+      book: this.store.pools,
+      engines: options.pools?.engines ?? poolEngines,
+      policy: options.pools?.policy,
+      clock,
+      log,
+      onEvent: (type, data) => this.store.event(type, data),
+    })
     this.revisions = new RevisionWatch({
       store: this.store,
       clock,
@@ -170,6 +192,7 @@ class RunningHub implements Hub {
     this.revisions.start()
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
+    void this.pools.start()
     if (!isLoopback(host)) {
       // Machines will come; making a new database takes seconds that the first of them need not wait.
       this.gate.admissions.prepare()
@@ -193,10 +216,13 @@ class RunningHub implements Hub {
       const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
       // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
       await this.answered(drainMs)
+      await this.pools.close()
       this.gate.close()
       await closed
       clearTimeout(force)
     }
+    await this.pools.close()
+    this.links.close()
     this.revisions.close()
     this.dialects.close()
     this.catalogue.close()
@@ -252,6 +278,7 @@ class RunningHub implements Hub {
         ...management,
         ...catalogueOperations(this.catalogue),
         ...explainOperations(this.scheduler),
+        ...poolOperations(this.pools),
         ...this.gate.operations(),
         ...this.keyOperations(),
         queueOperation(admission, this.keys.ring, nodes),

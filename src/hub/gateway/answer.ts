@@ -255,6 +255,9 @@ class Run {
     const begun = performance.now()
     const lease = await this.wait.hold(this.node, this.model)
     this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
+    const { exchange } = this
+    const told = exchange.route ?? ''
+    if (lease.route !== undefined && !told.endsWith(lease.route)) exchange.route = `${told}; ${lease.route}`
     return lease
   }
 
