@@ -41,5 +41,6 @@ async function refusal(response: Response): Promise<HolonError> {
   } | null
   const code = body?.error?.code
   const known: ErrorCode = code && code in catalogue ? (code as ErrorCode) : 'internal'
-  return new HolonError(known, body?.error?.message ?? `The hub answered ${response.status}.`, { hint: '' })
+  const hint = known === 'invalid_api_key' ? 'Set HOLON_API_KEY to a key of this hub (`holon keys`).' : ''
+  return new HolonError(known, body?.error?.message ?? `The hub answered ${response.status}.`, { hint })
 }

@@ -56,8 +56,11 @@ function createCli(terminal: Terminal, printer: Printer): Cli {
     config,
     hub: () => {
       const settings = config()
-      const url = settings.hub ?? readLock(settings.home)?.url ?? `http://${settings.host}:${settings.port}`
-      return createHubClient(url, settings.apiKey)
+      const lock = readLock(settings.home)
+      const url = settings.hub ?? lock?.url ?? `http://${settings.host}:${settings.port}`
+      // Its own hub on this machine knows the owner by what it wrote into a file of his.
+      const own = lock !== null && url === lock.url ? lock.key : null
+      return createHubClient(url, settings.apiKey ?? own)
     },
   }
 }
