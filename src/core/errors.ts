@@ -90,6 +90,11 @@ export const catalogue = {
     type: 'server_error',
     hint: 'Send it again with a later x-holon-deadline, or when `holon ps` shows fewer waiting.',
   },
+  level_not_kept: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Send it on the lane `research`, which promises no speed, or try again after the seconds named in Retry-After.',
+  },
   model_loading: {
     status: 503,
     type: 'server_error',
@@ -144,6 +149,20 @@ export const catalogue = {
     status: 502,
     type: 'server_error',
     hint: 'Check that the hub runs, that its address is right and that it listens on the network (`holon up --host`).',
+  },
+
+  // Pools
+  pool_impossible: { status: 400, type: 'invalid_request_error', hint: 'See `holon pool preview MODEL`.' },
+  pool_not_found: { status: 404, type: 'invalid_request_error', hint: 'See `holon pool list`.' },
+  pool_wire_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check that the members reach each other: `holon pool show NAME`.',
+  },
+  link_probe_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check the cable, the address and the firewall between the two machines.',
   },
 
   // The tunnel between hub and node

@@ -14,7 +14,7 @@ import type { Keys } from './auth/keys.ts'
 import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
-import { isOpenAiPath, pathOf } from './gateway/routes.ts'
+import { enterLane, isOpenAiPath, pathOf } from './gateway/routes.ts'
 import { checkCaller } from './host-check.ts'
 
 export interface Doors {
@@ -74,6 +74,7 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       preflight(req, res)
       return
     }
+    enterLane(req)
     const path = pathOf(req.url ?? '/')
     const dialect = doors.dialects.find(path, req)
     if (dialect !== null) {

@@ -4,9 +4,11 @@ import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import { lanes } from '../protocol/lane.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
+import { explainOperations } from './api/explain-operation.ts'
 import { fleetOperations, type Operation } from './api/operations.ts'
 import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
@@ -26,6 +28,7 @@ import { isLoopback } from './host-check.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
 import { Fleet } from './registry/fleet.ts'
+import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
 import { KeyBook } from './store/key-book.ts'
 import { RevisionWatch } from './store/revision-watch.ts'
 import type { Subject } from './store/revisions.ts'
@@ -47,6 +50,8 @@ export interface HubConfig {
   apiKey?: string
   /** What the owner's own commands on this machine show; lets in, and closes nothing. */
   localKey?: string
+  /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
+  level?: LevelPolicy
   limits?: Partial<GatewayLimits>
 }
 
@@ -80,6 +85,7 @@ class RunningHub implements Hub {
   private readonly gate: Gate
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
+  private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
   private readonly revisions: RevisionWatch
@@ -115,8 +121,11 @@ class RunningHub implements Hub {
       log,
       onChange: (type, data) => this.store.event(type, data),
     })
+    this.fleet.subscribe((node) => this.catalogue.index.changed(node))
+    this.scheduler = new Scheduler({ catalogue: this.catalogue, clock, level: config.level })
     this.gateway = new Gateway({
       nodes,
+      scheduler: this.scheduler,
       catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
@@ -230,23 +239,22 @@ class RunningHub implements Hub {
   private build(): Server {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
-    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
       history: () => this.store.history(),
-      busy: (node, model) => admission.busy(node, model),
-      wanted: (asked) => this.catalogue.wanted(asked, true),
+      find: (asked) => this.scheduler.look(asked, null),
     })
     const app = createApp({
       operations: [
         ...management,
         ...catalogueOperations(this.catalogue),
+        ...explainOperations(this.scheduler),
         ...this.gate.operations(),
         ...this.keyOperations(),
-        queueOperation(admission, this.keys.ring, nodes),
+        queueOperation(this.gateway.admission, this.keys.ring, nodes),
       ],
       joining: {
         admissions: this.gate.admissions,
@@ -278,7 +286,10 @@ class RunningHub implements Hub {
       keys: this.keys,
       book: this.keyBook,
       canonical: (name) => canonicalName(name),
-      countModels: (models) => listModels(this.catalogue, 0, new ModelScope(models)).length,
+      countModels: (models) => {
+        const audience = { lane: lanes[0], permitted: new ModelScope(models) }
+        return listModels(this.catalogue, 0, audience).filter(({ holon }) => holon.variants.length > 0).length
+      },
     })
   }
 

@@ -1,15 +1,13 @@
 /** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
 import type { Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
-import type { NodeHandle } from '../../protocol/node.ts'
-import type { Caller } from '../auth/caller.ts'
-import { wantedBy } from '../auth/wanted-by.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import { watchDeath } from '../gateway/death-watch.ts'
 import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
 import type { Exchange } from '../gateway/exchange.ts'
 import { queueUp, Wait } from '../gateway/hold-engine.ts'
-import { type Choice, chooseNode } from '../scheduler/choose-node.ts'
+import { laneOf } from '../gateway/routes.ts'
+import type { Choice } from '../scheduler/scheduler.ts'
 
 /** Sends `body` to a path of the engine and gives its JSON. */
 export type Ask = (path: string, body: object) => Promise<unknown>
@@ -20,9 +18,13 @@ const maxAnswerBytes = 64 * 1024 * 1024
 const patienceMs = 60_000
 
 /** The node and model that would answer now. @throws HolonError model_not_found, key_not_allowed and others */
-export function choose(core: AnswerDeps, caller: Caller, asked: string): Choice<NodeHandle> {
-  const busy = (node: string, model: string) => core.admission.busy(node, model)
-  return chooseNode(asked, core.nodes, busy, wantedBy(caller, asked, core.nodes, core.catalogue))
+export function choose(
+  core: AnswerDeps,
+  exchange: Exchange,
+  asked: string,
+): Pick<Choice, 'node' | 'model' | 'route'> {
+  exchange.lane = laneOf(exchange.req.headers)
+  return core.scheduler.look(asked, exchange.lane, exchange.caller)
 }
 
 /**
@@ -35,7 +37,7 @@ export async function withEngine<T>(
   asked: string,
   use: (ask: Ask) => Promise<T>,
 ): Promise<T> {
-  const { node, model, route } = choose(core, exchange.caller, asked)
+  const { node, model, route } = choose(core, exchange, asked)
   exchange.route = route
   const ticket = queueUp(core.admission, exchange, node.id, model.id)
   const wait = new Wait(exchange, false, ticket, core.room, core.patience)

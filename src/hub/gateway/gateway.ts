@@ -8,6 +8,7 @@ import { checkRequest } from '../../protocol/openai/index.ts'
 import type { Caller } from '../auth/caller.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { describeModel, listModels } from '../catalogue/list-models.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { Admission } from './admission.ts'
 import { type AnswerDeps, answer, withBody } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
@@ -15,7 +16,7 @@ import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
 import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
 import type { EngineTimeouts } from './relay.ts'
-import { findRoute, pathOf, type Route } from './routes.ts'
+import { audienceOf, findRoute, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
 import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -40,6 +41,7 @@ export const defaultLimits: GatewayLimits = {
 export interface GatewayOptions {
   nodes: readonly NodeHandle[]
   catalogue: Catalogue
+  scheduler: Scheduler
   limits: GatewayLimits
   clock: Clock
   log: Log
@@ -65,7 +67,7 @@ export class Gateway {
     this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
     this.deps = {
       nodes: options.nodes,
-      catalogue: options.catalogue,
+      scheduler: options.scheduler,
       bodies: this.bodies,
       admission: this.admission,
       upstreams: new Upstreams(),
@@ -98,8 +100,14 @@ export class Gateway {
     const { endpoint } = route
     withBody(this.deps, exchange, (body) => {
       const bytes = withoutMark(body)
-      const request = checkRequest(endpoint, parseJson(bytes))
-      return answer(this.deps, exchange, { request, bodyFor: () => bytes })
+      const parsed = parseJson(bytes)
+      const request = checkRequest(endpoint, parsed)
+      return answer(this.deps, exchange, {
+        request,
+        body: parsed as Record<string, unknown>,
+        bytes: bytes.length,
+        bodyFor: () => bytes,
+      })
     }).then(
       () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
       (error: unknown) => {
@@ -111,14 +119,14 @@ export class Gateway {
   }
 
   private tellModels(exchange: Exchange, route: Route): void {
-    const { catalogue } = this.options
-    const permitted = exchange.caller.models
     try {
+      const { catalogue } = this.options
+      const audience = audienceOf(exchange)
       if (route.kind === 'model') {
-        const model = describeModel(catalogue, this.createdS, route.id, permitted)
+        const model = describeModel(catalogue, this.createdS, route.id, audience)
         exchange.sendJson(200, JSON.stringify(model))
       } else {
-        const data = listModels(catalogue, this.createdS, permitted)
+        const data = listModels(catalogue, this.createdS, audience)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

@@ -117,11 +117,25 @@ const keys: Migration = {
   },
 }
 
+const pins: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('placement_rules')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('subject', 'text', (column) => column.notNull())
+      .addColumn('object', 'text', (column) => column.notNull())
+      .addColumn('position', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('placement_rules_key', ['kind', 'subject', 'object'])
+      .execute()
+  },
+}
+
 const migrations: Record<string, Migration> = {
   '0001-usage-and-events': usageAndEvents,
   '0002-catalogue': catalogue,
   '0003-admissions': admissions,
   '0004-keys': keys,
+  '0005-pins': pins,
 }
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

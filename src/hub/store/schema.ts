@@ -41,6 +41,17 @@ export interface CatalogueTable {
   position: number
 }
 
+/** Pins and lanes: the owner's word on where models run. */
+export interface PlacementRulesTable {
+  /** `to`, `away`, `background`, `model-lane`, `node-lane`. */
+  kind: string
+  /** A canonical name, an advertised id, or a node's id. */
+  subject: string
+  /** A node's id, or a lane. */
+  object: string
+  position: number
+}
+
 /** A node that was admitted once, with the hash of what it proves itself by. */
 export interface NodesTable {
   id: string
@@ -107,4 +118,5 @@ export interface Schema {
   usage: UsageTable
   events: EventsTable
   catalogue: CatalogueTable
+  placement_rules: PlacementRulesTable
 }
