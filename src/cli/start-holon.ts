@@ -56,6 +56,7 @@ export async function startHolon(
         databaseUrl: config.databaseUrl ?? undefined,
         apiKey: config.apiKey ?? undefined,
         localKey,
+        tls: config.tls ?? undefined,
         assetsDir: join(packageFolder, 'web', 'dist'),
       },
       nodes: [agent],
@@ -65,7 +66,7 @@ export async function startHolon(
     })
     opened.push(() => hub.close())
     const { url } = await hub.listen()
-    lock.publish(url, localKey)
+    lock.publish(url, localKey, config.tls?.cert ?? null)
     return {
       url,
       version,
