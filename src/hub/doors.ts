@@ -32,6 +32,14 @@ export interface Doors {
   app: (req: IncomingMessage, res: ServerResponse) => void
 }
 
+/** What any key may read: itself, and as much as the page needs to chat. */
+const openToKeys: ReadonlySet<string> = new Set([
+  selfPath,
+  '/fleet/v1/status',
+  '/fleet/v1/models',
+  '/fleet/v1/ps',
+])
+
 /** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
 const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
@@ -93,7 +101,7 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     }
     if (!isAnonymous(path)) {
       const caller = doors.keys.identify(req)
-      if (path !== selfPath) requireAdmin(caller, 'use the management API')
+      if (!openToKeys.has(path)) requireAdmin(caller, 'use the management API')
       rememberCaller(req, caller)
     }
     if (path === '/' && greetsOllama(req)) {
