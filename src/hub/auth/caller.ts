@@ -35,7 +35,7 @@ export interface Caller {
 }
 
 /** Whoever may do all: on this machine while there are no keys, and whoever has HOLON_API_KEY. */
-export class Owner implements Caller {
+class Owner implements Caller {
   readonly id = 'owner'
   readonly keyId = null
   readonly name = 'the owner'
