@@ -154,6 +154,13 @@ export class FakeNode implements NodeHandle {
   async load(id: string, options: object): Promise<void> {
     this.loads.push({ id, ...options })
     if (this.failure) throw this.failure
+    const model = this.models.find((candidate) => candidate.id === id)
+    if (!model || model.state === 'ready') return
+    await this.loader((progress) => {
+      model.progress = progress
+    })
+    model.state = 'ready'
+    model.progress = null
   }
 
   async unload(id: string): Promise<void> {
