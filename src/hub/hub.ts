@@ -4,13 +4,20 @@ import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import { lanes } from '../protocol/lane.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
-import { fleetOperations } from './api/operations.ts'
+import { explainOperations } from './api/explain-operation.ts'
+import { fleetOperations, type Operation } from './api/operations.ts'
+import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
+import { keyOperations } from './auth/key-operations.ts'
+import { Keys } from './auth/keys.ts'
+import { canonicalName, ModelScope } from './auth/model-scope.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
+import { listModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
@@ -21,10 +28,14 @@ import { isLoopback } from './host-check.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
 import { Fleet } from './registry/fleet.ts'
+import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
+import { KeyBook } from './store/key-book.ts'
+import { RevisionWatch } from './store/revision-watch.ts'
+import type { Subject } from './store/revisions.ts'
 import { Store } from './store/store.ts'
 
 export interface HubConfig {
-  /** 127.0.0.1 unless asked otherwise; anything but loopback needs `apiKey`. */
+  /** 127.0.0.1 unless asked otherwise; anything but loopback needs `apiKey` or a key in the books. */
   host: string
   /** 0 lets the system choose. */
   port: number
@@ -35,7 +46,12 @@ export interface HubConfig {
   databaseUrl?: string
   /** The built page; without it `/` says how to build it. */
   assetsDir?: string
+  /** The owner's key (HOLON_API_KEY): with it nobody is let in without one. */
   apiKey?: string
+  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
+  localKey?: string
+  /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
+  level?: LevelPolicy
   limits?: Partial<GatewayLimits>
 }
 
@@ -55,18 +71,7 @@ export interface Hub {
   close(drainMs?: number): Promise<void>
 }
 
-/** @throws HolonError config_invalid */
 export function createHub(options: HubOptions): Hub {
-  const { config } = options
-  if (!isLoopback(config.host) && !config.apiKey) {
-    throw new HolonError(
-      'config_invalid',
-      `Listening on ${config.host} opens the hub to the network, which needs a key.`,
-      {
-        hint: 'Set HOLON_API_KEY to a long random string, or leave the host at 127.0.0.1.',
-      },
-    )
-  }
   return new RunningHub(options)
 }
 
@@ -75,11 +80,15 @@ class RunningHub implements Hub {
   private readonly metrics = new Metrics()
   private readonly store: Store
   private readonly fleet: Fleet
+  private readonly keyBook: KeyBook
+  private readonly keys: Keys
   private readonly gate: Gate
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
+  private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
+  private readonly revisions: RevisionWatch
   private readonly server: Server
   private readonly startedAt: number
   private url = ''
@@ -94,6 +103,15 @@ class RunningHub implements Hub {
     const { nodes } = this.fleet
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
+    this.keyBook = new KeyBook(this.store)
+    this.keys = new Keys({
+      book: this.keyBook,
+      clock,
+      log,
+      loopback: isLoopback(config.host),
+      ownerSecrets: [config.apiKey, config.localKey].filter((secret) => secret !== undefined),
+      closed: config.apiKey !== undefined,
+    })
     this.gate = new Gate({ store: this.store, fleet: this.fleet, version: config.version, clock, log })
     this.events = new EventFeed(this.fleet, clock)
     this.catalogue = new Catalogue({
@@ -103,8 +121,11 @@ class RunningHub implements Hub {
       log,
       onChange: (type, data) => this.store.event(type, data),
     })
+    this.fleet.subscribe((node) => this.catalogue.index.changed(node))
+    this.scheduler = new Scheduler({ catalogue: this.catalogue, clock, level: config.level })
     this.gateway = new Gateway({
       nodes,
+      scheduler: this.scheduler,
       catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
@@ -127,6 +148,12 @@ class RunningHub implements Hub {
       waiting: () => admission.totals().waiting,
       bodyBytes: () => bodies.heldBytes,
     })
+    this.revisions = new RevisionWatch({
+      store: this.store,
+      clock,
+      log,
+      tell: (subject) => this.changedElsewhere(subject),
+    })
     this.server = this.build()
   }
 
@@ -134,12 +161,14 @@ class RunningHub implements Hub {
     const { host, port } = this.options.config
     await this.store.start()
     try {
-      await this.catalogue.load()
+      await Promise.all([this.catalogue.load(), this.keys.load()])
+      this.requireKeys()
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
       await this.store.close()
       throw error
     }
+    this.revisions.start()
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
     if (!isLoopback(host)) {
@@ -169,12 +198,33 @@ class RunningHub implements Hub {
       await closed
       clearTimeout(force)
     }
+    this.revisions.close()
     this.dialects.close()
     this.catalogue.close()
+    this.keys.close()
     this.gate.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
+  }
+
+  private requireKeys(): void {
+    const { host } = this.options.config
+    if (isLoopback(host) || this.keys.passable) return
+    throw new HolonError(
+      'config_invalid',
+      `Listening on ${host} opens the hub to the network, which needs a key.`,
+      {
+        hint: 'Set HOLON_API_KEY to a long random string, or start on 127.0.0.1 first and make a key with `holon keys create`.',
+      },
+    )
+  }
+
+  /** Another hub on the same books changed something. */
+  private async changedElsewhere(subject: Subject): Promise<void> {
+    if (subject === 'keys') await this.keys.reload()
+    else if (subject === 'nodes') await this.gate.admissions.reload()
+    else await this.catalogue.load()
   }
 
   /** Resolves when no answer is under way, at the latest after `withinMs`. */
@@ -189,19 +239,29 @@ class RunningHub implements Hub {
   private build(): Server {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
-    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
       history: () => this.store.history(),
-      busy: (node, model) => admission.busy(node, model),
-      wanted: (asked) => this.catalogue.wanted(asked, true),
+      find: (asked) => this.scheduler.look(asked, null),
     })
     const app = createApp({
-      operations: [...management, ...catalogueOperations(this.catalogue), ...this.gate.operations()],
-      joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
+      operations: [
+        ...management,
+        ...catalogueOperations(this.catalogue),
+        ...explainOperations(this.scheduler),
+        ...this.gate.operations(),
+        ...this.keyOperations(),
+        queueOperation(this.gateway.admission, this.keys.ring, nodes),
+      ],
+      joining: {
+        admissions: this.gate.admissions,
+        clock,
+        needsKey: () => this.keys.closed,
+        mayApprove: (key) => this.keys.isAdmin(key),
+      },
       nodes,
       log,
       metrics: this.metrics,
@@ -210,7 +270,7 @@ class RunningHub implements Hub {
     })
     const server = createDoors({
       host: config.host,
-      apiKey: config.apiKey ?? null,
+      keys: this.keys,
       knownHosts: new Set(),
       gateway: this.gateway,
       dialects: this.dialects,
@@ -219,6 +279,18 @@ class RunningHub implements Hub {
     })
     server.on('upgrade', this.gate.upgrade)
     return server
+  }
+
+  private keyOperations(): Operation[] {
+    return keyOperations({
+      keys: this.keys,
+      book: this.keyBook,
+      canonical: (name) => canonicalName(name),
+      countModels: (models) => {
+        const audience = { lane: lanes[0], permitted: new ModelScope(models) }
+        return listModels(this.catalogue, 0, audience).filter(({ holon }) => holon.variants.length > 0).length
+      },
+    })
   }
 
   /** Nodes tell of every request that starts or ends: few comparisons serve many. */
@@ -252,6 +324,7 @@ class RunningHub implements Hub {
   private keep(record: AnswerRecord): void {
     this.metrics.answer(record)
     this.store.record(record)
+    if (record.keyId !== null) this.keys.charge(record.keyId, record.promptTokens + record.completionTokens)
     if (!this.events.wanted) return
     this.events.publish({
       type: 'answer',

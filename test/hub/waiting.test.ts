@@ -134,7 +134,7 @@ test('a stream that waits for its turn is told its place', async () => {
   controller.abort()
   await hanging
   const text = await response.text()
-  expect(text.startsWith(': waiting, 0 before this one\n\n')).toBe(true)
+  expect(text.startsWith(': queued position=1\n\n')).toBe(true)
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
 })
 

@@ -47,6 +47,8 @@ export async function answerIn(
   exchange.teller = teller
   await answer(core, exchange, {
     request,
+    body: translated.body,
+    bytes: Number(exchange.req.headers['content-length'] ?? 0),
     bodyFor: (honoured) => {
       teller.sent?.()
       return bodyFor(honoured)

@@ -49,10 +49,11 @@ export class Store {
   /** The list of offered models. */
   readonly catalogue: CatalogueBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
-  private readonly dir: string
-  private readonly journal: Journal
+  /** Folder of the store. */
+  readonly dir: string
   /** Unique to this life of the hub; with a counter it makes ids that no other life can make. */
-  private readonly life = newId('u', 12)
+  readonly life = newId('u', 12)
+  private readonly journal: Journal
   private counter = 0
   private unloaded = 0
   private unlock: (() => void) | null = null
@@ -72,6 +73,11 @@ export class Store {
     const always = options.databaseUrl !== undefined
     this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
+  }
+
+  /** Whether other hubs may be on the same books. */
+  get shared(): boolean {
+    return this.options.databaseUrl !== undefined
   }
 
   /**
