@@ -57,7 +57,7 @@ export class HeadPart extends LlamaPart {
     const progress = new AnswerProgress(serving, () => wire.bytes())
     this.progress = progress
     this.watch(serving.child)
-    return { memoryBytes: null, lease: () => this.lease(serving, progress) }
+    return this.runningPart(() => this.lease(serving, progress))
   }
 
   protected async look(): Promise<string | null> {

@@ -2,6 +2,7 @@
 import { systemClock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { Spawned } from '../../engines/shared/spawn.ts'
+import { residentMemory } from '../../profile/process-memory.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import { isStopped } from '../shared/stopped-process.ts'
@@ -28,6 +29,7 @@ export abstract class LlamaPart implements OpenPart {
   private cancelLook: () => void = () => undefined
   private stopping: Promise<void> | null = null
   private lostWire: string | null = null
+  private measured: number | null = null
 
   constructor(wire: Wire) {
     this.wire = wire
@@ -71,6 +73,17 @@ export abstract class LlamaPart implements OpenPart {
   protected abstract look(): Promise<string | null>
   protected async afterEnd(): Promise<void> {}
 
+  /** What `start` resolves with; its memory is the latest figure whenever it is read. */
+  protected runningPart(lease: RunningPart['lease']): RunningPart {
+    const memory = (): number | null => this.measured
+    return {
+      lease,
+      get memoryBytes() {
+        return memory()
+      },
+    }
+  }
+
   /** From now on the end of the process is the end of the part. */
   protected watch(child: Spawned & { enginePid: number }): void {
     this.child = child
@@ -96,9 +109,9 @@ export abstract class LlamaPart implements OpenPart {
 
   private async lookOnce(): Promise<string | null> {
     const pid = this.child?.enginePid
-    if (pid !== undefined && (await isStopped(pid))) {
-      return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
-    }
+    if (pid === undefined) return null
+    this.measured = (await residentMemory([pid])).get(pid) ?? this.measured
+    if (await isStopped(pid)) return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
     return this.look()
   }
 
