@@ -10,6 +10,7 @@ import { registerLogout } from './commands/logout.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
 import { registerPlan } from './commands/plan.ts'
+import { registerPool } from './commands/pool.ts'
 import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
@@ -51,6 +52,7 @@ for (const register of [
   registerService,
   registerPlan,
   registerCompare,
+  registerPool,
   registerEngines,
   registerProfile,
   registerDoctor,

@@ -10,7 +10,7 @@
  * | `failStart`        | opens, and fails while it starts                                          |
  * | `hangStart`        | opens, and never says that it started                                     |
  * | `hangStop`         | never confirms its end                                                    |
- * | `die(reason)`      | its part ends by itself; as with llama.cpp a worker takes the head with it |
+ * | `breakDown(reason)` | its part ends by itself; as with llama.cpp a worker takes the head with it |
  * | `leave()`          | the machine is gone: its part ends without a word                         |
  */
 import { HolonError } from '../../src/core/errors.ts'
@@ -76,9 +76,11 @@ export class FakeSite {
   }
 
   headOf(launch: string): LivePart | undefined {
-    return this.members
-      .map(({ part }) => part)
-      .find((part) => part?.spec.launch === launch && part.spec.rank === 0)
+    return (
+      this.members
+        .map(({ part }) => part)
+        .find((part) => part?.spec.launch === launch && part.spec.rank === 0) ?? undefined
+    )
   }
 
   get openParts(): number {
@@ -133,7 +135,7 @@ export class FakeMachine extends FakeNode {
     }
   }
 
-  die(reason: string): void {
+  breakDown(reason: string): void {
     this.part?.die(reason)
   }
 

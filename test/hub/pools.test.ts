@@ -299,7 +299,7 @@ describe('when something breaks', () => {
     await served('group')
     const stream = await ask('!stall', { stream: true })
     expect(stream.status).toBe(200)
-    b.die('its process ended: out of memory')
+    b.breakDown('its process ended: out of memory')
     const text = await stream.text()
     expect(text).toContain('"error"')
     expect(text).not.toContain('[DONE]')
@@ -322,7 +322,7 @@ describe('when something breaks', () => {
     await create()
     await served('group')
     a.faults.hangStop = true
-    b.die('it crashed')
+    b.breakDown('it crashed')
     await served('group')
     expect(b.opened).toBeGreaterThan(1)
     a.faults.hangStop = false
@@ -350,7 +350,7 @@ describe('when something breaks', () => {
     await create({ nodes: ['a-mac', 'b-mac', 'c-mac'] })
     await served('group')
     c.faults.failStart = true
-    c.die('it crashed')
+    c.breakDown('it crashed')
     const stateOfC = async () => (await pool()).members.find(({ node }) => node === 'c-mac')?.state
     await eventually('c to be left out', async () => (await stateOfC()) === 'left-out')
     await served('group')
