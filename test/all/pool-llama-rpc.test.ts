@@ -238,7 +238,7 @@ describe.skipIf(process.platform !== 'linux')('a member', () => {
     const [facts] = await Promise.all(agents.map((agent) => agent.inspect({ engine: 'llama-rpc', model })))
     expect(facts).toMatchObject({ whyNot: null, devices: ['CPU'], modelPath })
     expect(facts?.build).toMatch(/^llama\.cpp .+ rpc \d+\.\d+\.\d+$/)
-    expect(facts?.header).toMatchObject({ layers: 6 })
+    expect(facts?.header?.model).toMatchObject({ layers: 6 })
     expect(processes('ggml-rpc-server')).toEqual([])
   })
 

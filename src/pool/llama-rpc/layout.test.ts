@@ -32,7 +32,7 @@ describe('a plan as llama.cpp is told it', () => {
   test('a head that computes on its CPU holds the first layers, and the output layer though it is offloaded', () => {
     const settings = lay(plan(head(), member('elm', 6), member('ash', 9)))
     expect(words(settings)).toBe(
-      '--rpc 127.0.0.1:1,127.0.0.1:2 --device RPC0,RPC1 --tensor-split 6,10 -ngl 16 --fit off ' +
+      '--rpc 127.0.0.1:1,127.0.0.1:2 --device RPC0,RPC1 --tensor-split 6,10 -ngl 16 ' +
         '--override-tensor ^(output|token_embd)\\.weight$=CPU',
     )
   })
@@ -40,7 +40,7 @@ describe('a plan as llama.cpp is told it', () => {
   test('a head with a GPU comes last, so that no logits cross the wire', () => {
     const settings = lay(plan(head({ devices: ['MTL0'] }), member('elm', 6), member('ash', 9)))
     expect(words(settings)).toBe(
-      '--rpc 127.0.0.1:1,127.0.0.1:2 --device RPC0,RPC1,MTL0 --tensor-split 6,9,6 -ngl 21 --fit off',
+      '--rpc 127.0.0.1:1,127.0.0.1:2 --device RPC0,RPC1,MTL0 --tensor-split 6,9,6 -ngl 21',
     )
   })
 

@@ -57,14 +57,11 @@ export abstract class LlamaPart implements OpenPart {
   }
 
   stop(): Promise<void> {
-    this.stopping ??= (async () => {
-      this.cancelLook()
-      this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
-      // The engine first: a head that still has its workers ends in peace, and they free its memory.
-      await this.child?.stop(graceMs).catch(() => undefined)
+    // The engine first: a head that still has its workers ends in peace, and they free its memory.
+    this.stopping ??= this.end(async () => {
+      await this.child?.stop(graceMs)
       await this.wire.close()
-      await this.afterEnd()
-    })()
+    })
     return this.stopping
   }
 
@@ -95,7 +92,17 @@ export abstract class LlamaPart implements OpenPart {
     if (this.stopping) return
     this.ended.abort(new HolonError('engine_crashed', sentence, { source: 'engine' }))
     this.tellDied(sentence)
-    void this.stop()
+    // Peers hear of it at once; an engine that is broken or stopped would use none of its grace.
+    this.stopping = this.end(async () => {
+      await Promise.all([this.wire.close(), this.child?.stop(0)])
+    })
+  }
+
+  private async end(all: () => Promise<void>): Promise<void> {
+    this.cancelLook()
+    this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
+    await all().catch(() => undefined)
+    await this.afterEnd().catch(() => undefined)
   }
 
   private lookAgain(): void {
