@@ -14,6 +14,7 @@ const benches = {
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
   choice: 'choice-bench.js',
+  wire: 'wire-bench.js',
 }
 
 const asked = process.argv.slice(2)

@@ -136,7 +136,7 @@ export function deviceArguments(
   const offloaded = split.reduce((sum, layers) => sum + layers, 0)
   const args = ['--rpc', endpoints.join(',')]
   args.push('--device', [...names, ...own].join(','), '--tensor-split', split.join(','))
-  args.push('-ngl', String(offloaded), '--fit', 'off')
+  args.push('-ngl', String(offloaded))
   // The name of the output layer, and of what models with tied embeddings use in its place.
   if (own.length === 0) args.push('--override-tensor', '^(output|token_embd)\\.weight$=CPU')
   return args
