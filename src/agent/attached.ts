@@ -3,6 +3,7 @@
  * that offers it; the hub sees no difference.
  */
 import type { Clock } from '../core/clock.ts'
+import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
 import type { AttachedEngine } from '../engines/attached-engine.ts'
 import type { LoadProgress, RunningModel } from '../protocol/model.ts'
@@ -10,20 +11,26 @@ import type { EngineLease, NodeState } from '../protocol/node.ts'
 import { type Agent, type AgentOptions, createAgent } from './agent.ts'
 import { AttachedHost } from './attached-host.ts'
 import { attachedModel, attachedRunning, type Offered, offeredModels } from './attached-view.ts'
+import { LocalPool } from './pool/local-pool.ts'
+
+export interface Attachment {
+  engine: AttachedEngine
+  /** Its owner named it: it stays listed, with the reason, while it cannot be reached. */
+  explicit: boolean
+  /** Models of it that the owner named. */
+  named: readonly string[]
+}
 
 export interface AttachSource {
   /** The engines to attach, now; asked again every minute, for one may be started or ended at any time. */
-  find(): Promise<readonly AttachedEngine[]>
-  /** Their owner named them: they stay listed, with the reason, while they cannot be reached. */
-  explicit: boolean
-  /** Models that the owner named. */
-  named: readonly string[]
+  find(): Promise<readonly Attachment[]>
 }
 
 interface AttachedDeps {
   source: AttachSource
   clock: Clock
   log: Log
+  home: Home
   memoryBudgetBytes(): number
 }
 
@@ -35,14 +42,14 @@ const tellMs = 100
  * the agent's own. Resolves when every engine has been asked for its models once.
  */
 export async function createAttachedAgent(options: AgentOptions, source: AttachSource): Promise<Agent> {
-  const { clock, log, memoryBudgetBytes } = options
+  const { clock, home, log, memoryBudgetBytes } = options
   let heldBytes = (): number => 0
   const local = await createAgent({
     ...options,
     memoryBudgetBytes: () => Math.max(0, memoryBudgetBytes() - heldBytes()),
   })
-  const agent = new AttachingAgent(local, { source, clock, log, memoryBudgetBytes })
-  heldBytes = () => agent.heldBytes()
+  const agent = new AttachingAgent(local, { source, clock, log, home, memoryBudgetBytes })
+  heldBytes = () => agent.heldBytes() + agent.pool.heldBytes()
   try {
     await agent.findEngines()
   } catch (thrown) {
@@ -56,6 +63,7 @@ export async function createAttachedAgent(options: AgentOptions, source: AttachS
 class AttachingAgent implements Agent {
   readonly id: string
   readonly name: string
+  readonly pool: LocalPool
   private readonly local: Agent
   private readonly deps: AttachedDeps
   private readonly hosts = new Map<string, AttachedHost>()
@@ -68,6 +76,14 @@ class AttachingAgent implements Agent {
     this.name = local.name
     this.local = local
     this.deps = deps
+    this.pool = new LocalPool({
+      home: deps.home,
+      log: deps.log,
+      findModel: (id) => this.modelHere(id),
+      memory: () => this.state().memory,
+      now: () => deps.clock.now(),
+      changed: () => this.tell(),
+    })
   }
 
   state(): NodeState {
@@ -81,10 +97,10 @@ class AttachingAgent implements Agent {
       ...state,
       engines: [...new Set([...state.engines, ...engines])],
       models: [...state.models, ...offered.map(attachedModel)],
-      running: [...state.running, ...running],
+      running: [...state.running, ...running, ...this.pool.running()],
       memory: {
         budgetBytes: this.deps.memoryBudgetBytes(),
-        usedBytes: state.memory.usedBytes + sumOf(running),
+        usedBytes: state.memory.usedBytes + sumOf(running) + this.pool.heldBytes(),
       },
     }
   }
@@ -158,24 +174,25 @@ class AttachingAgent implements Agent {
   /** Attaches what is new; lets go of what was only found and is no longer there. */
   async findEngines(): Promise<void> {
     const { source, clock, log } = this.deps
-    const engines = await source.find()
+    const attachments = await source.find()
     const news: AttachedHost[] = []
-    for (const engine of engines) {
-      const key = `${engine.id} ${engine.url}`
+    for (const { engine, explicit, named } of attachments) {
+      const key = keyOf(engine)
       if (this.hosts.has(key) || this.closed) continue
       const host = new AttachedHost({
         engine,
+        explicit,
         now: () => clock.now(),
         log,
         changed: () => this.tell(),
-        named: source.named,
+        named,
       })
       this.hosts.set(key, host)
       news.push(host)
     }
-    const here = new Set(engines.map((engine) => `${engine.id} ${engine.url}`))
+    const here = new Set(attachments.map(({ engine }) => keyOf(engine)))
     for (const [key, host] of this.hosts) {
-      if (source.explicit || here.has(key) || host.trouble === null) continue
+      if (host.explicit || here.has(key) || host.trouble === null) continue
       this.hosts.delete(key)
       this.timers.get(key)?.()
       await host.close()
@@ -184,7 +201,7 @@ class AttachingAgent implements Agent {
     await Promise.all(news.map((host) => host.look()))
     for (const host of news) {
       log.info({ engine: host.engine.id, url: host.engine.url }, 'attached an engine that was already there')
-      if (source.explicit) void host.proveNamed()
+      if (host.explicit) void host.proveNamed()
       this.watchHost(host)
     }
   }
@@ -197,24 +214,27 @@ class AttachingAgent implements Agent {
     this.closed ??= (async () => {
       for (const cancel of this.timers.values()) cancel()
       this.listeners.clear()
-      await Promise.all([this.local.close(), ...[...this.hosts.values()].map((host) => host.close())])
+      await Promise.all([
+        this.local.close(),
+        this.pool.close(),
+        ...[...this.hosts.values()].map((host) => host.close()),
+      ])
     })()
     return this.closed
   }
 
   private watchHost(host: AttachedHost): void {
     const { engine } = host
-    this.repeat(`${engine.id} ${engine.url}`, engine.lookEveryMs, async () => {
+    this.repeat(keyOf(engine), engine.lookEveryMs, async () => {
       const away = host.trouble !== null
       await host.look()
-      if (away && host.trouble === null && this.deps.source.explicit) void host.proveNamed()
+      if (away && host.trouble === null && host.explicit) void host.proveNamed()
     })
   }
 
   private offered(state: NodeState): Offered[] {
     const own = new Set(state.models.map((model) => model.id))
-    const { explicit } = this.deps.source
-    const hosts = [...this.hosts.values()].filter((host) => explicit || host.trouble === null)
+    const hosts = [...this.hosts.values()].filter((host) => host.explicit || host.trouble === null)
     return offeredModels(hosts, own)
   }
 
@@ -227,6 +247,15 @@ class AttachingAgent implements Agent {
     return (
       offered.find(({ id }) => id === model) ?? offered.find(({ id }) => id.toLowerCase() === lower) ?? null
     )
+  }
+
+  /** A model file of this machine's own, as a pool's head or its weights need it. */
+  private modelHere(id: string): { path: string; sizeBytes: number } | null {
+    const { models } = this.local.state()
+    const lower = id.toLowerCase()
+    const found =
+      models.find((model) => model.id === id) ?? models.find((model) => model.id.toLowerCase() === lower)
+    return found && found.problem === null ? { path: found.path, sizeBytes: found.sizeBytes } : null
   }
 
   private tell(): void {
@@ -251,6 +280,10 @@ class AttachingAgent implements Agent {
     })
     this.timers.set(name, cancel)
   }
+}
+
+function keyOf({ id, url }: AttachedEngine): string {
+  return `${id} ${url}`
 }
 
 function sumOf(running: readonly RunningModel[]): number {

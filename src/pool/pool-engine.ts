@@ -14,6 +14,11 @@ export interface PoolEngine {
   /** False when the engine breaks on two requests at once: the pool then answers one at a time. */
   readonly concurrent: boolean
   /**
+   * True when the head can only start once its workers run, as with llama.cpp RPC. Otherwise the parts meet each other
+   * while they start, and all are started at once.
+   */
+  readonly workersFirst?: boolean
+  /**
    * Settings of each member's part in order of rank. Pure.
    * @throws HolonError pool_impossible when this engine cannot run this plan, with why and what to do
    */

@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import type { EngineLease } from './lease.ts'
 import type { LoadProgress } from './model.ts'
+import { modelHeader } from './model-header.ts'
 
 export const poolEngineIds = ['llama-rpc', 'mlx', 'exo', 'vllm', 'attached'] as const
 export type PoolEngineId = (typeof poolEngineIds)[number]
@@ -63,6 +64,8 @@ export const memberFacts = z.object({
   diskFreeBytes: z.number().nonnegative().nullable(),
   memory: z.object({ budgetBytes: z.number(), usedBytes: z.number() }),
   interfaces: z.array(networkInterface).max(64),
+  /** The model as its header on this machine tells it; absent when it is not here or cannot be read. */
+  header: modelHeader.nullish(),
 })
 export type MemberFacts = z.infer<typeof memberFacts>
 
