@@ -119,6 +119,7 @@ export class FakeNode implements NodeHandle {
     if (model.state !== 'ready') {
       await this.loader((progress) => options.onProgress?.(progress))
       model.state = 'ready'
+      this.changed()
     }
     if (options.signal.aborted) throw new Error('aborted')
     this.held++
@@ -165,5 +166,6 @@ export class FakeNode implements NodeHandle {
   async unload(id: string): Promise<void> {
     const model = this.models.find((candidate) => candidate.id === id)
     if (model) model.state = 'disk'
+    this.changed()
   }
 }

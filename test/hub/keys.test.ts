@@ -179,7 +179,13 @@ describe('scopes', () => {
     const { key, info } = await make({ label: 'narrow', models: ['tiny', 'thi*'] })
     expect(info.models).toEqual(['tiny', 'thi*'])
     const rows = (await (await fetch(`${stand.url}/v1/models`, as(key))).json()) as { data: { id: string }[] }
-    expect(rows.data.map(({ id }) => id)).toEqual(['tiny', 'third'])
+    expect(rows.data.map(({ id }) => id).filter((id) => !id.startsWith('auto'))).toEqual(['tiny', 'third'])
+    // Whoever lets the hub choose gets none but those.
+    for (let request = 0; request < 6; request++) {
+      expect((await stand.post(path, chat('hello', { model: 'auto:best' }), as(key))).status).toBe(200)
+    }
+    const asked = new Set(stand.engine.seen.map(({ body }) => String(body.model)))
+    expect([...asked].filter((name) => name !== 'tiny' && name !== 'third')).toEqual([])
     const tags = (await (await fetch(`${stand.url}/api/tags`, as(key))).json()) as {
       models: { name: string }[]
     }
