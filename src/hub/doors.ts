@@ -101,6 +101,8 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     }
     if (!isAnonymous(path)) {
       const caller = doors.keys.identify(req)
+      const seat = path === '/fleet/v1/events' ? caller.attend(() => res.destroy()) : null
+      if (seat !== null) res.on('close', () => caller.leave(seat))
       if (!openToKeys.has(path)) requireAdmin(caller, 'use the management API')
       rememberCaller(req, caller)
     }
@@ -145,7 +147,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after',
   )
   res.setHeader('vary', 'origin')
 }

@@ -346,6 +346,15 @@ describe('revoking', () => {
     expect((await manage<{ lines: unknown[] }>('/fleet/v1/queue')).lines).toEqual([])
   })
 
+  test('of an admin key ends the feed of events that it reads', async () => {
+    const { key, info } = await make({ label: 'watcher', admin: true })
+    const feed = await fetch(`${stand.url}/fleet/v1/events`, as(key))
+    const text = feed.text()
+    expect(feed.status).toBe(200)
+    await manage('/fleet/v1/keys/revoke', { key: info.id })
+    await expect(text).rejects.toThrow()
+  })
+
   test('of one that is forgotten takes it from the list, and a good one is not forgotten', async () => {
     const { info } = await make({ label: 'old' })
     expect((await stand.post('/fleet/v1/keys/forget', { key: 'old' }, as(owner))).status).toBe(400)

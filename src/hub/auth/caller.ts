@@ -30,6 +30,9 @@ export interface Caller {
    */
   begin(guest: Guest): Seat<Guest> | null
   end(seat: Seat<Guest>): void
+  /** Something is open that is no answer, such as the feed of events: calls back when the key is good no more. */
+  attend(onRefused: () => void): Seat<() => void> | null
+  leave(seat: Seat<() => void>): void
   /** Adds what is left of the limits to a response's headers. */
   tellLimits(headers: Record<string, string | number>): void
 }
@@ -48,6 +51,12 @@ class Owner implements Caller {
   }
 
   end(): void {}
+
+  attend(): null {
+    return null
+  }
+
+  leave(): void {}
 
   tellLimits(): void {}
 }
