@@ -220,7 +220,7 @@ export class LivePool {
     const rank = standing?.ranks.indexOf(node.id) ?? -1
     const launch = standing?.attempt == null ? null : this.launchOf(standing.attempt)
     if (rank !== -1 && launch)
-      return launch.memoryOf(rank) ?? launch.options.group.placement.memory[rank]?.totalBytes ?? 0
+      return Math.max(launch.memoryOf(rank) ?? 0, launch.options.group.plan.members[rank]?.limitBytes ?? 0)
     const id = this.idsOn.get(node.id)
     return node.state().running.find((running) => running.id === id)?.memoryBytes ?? 0
   }
