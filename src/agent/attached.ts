@@ -81,7 +81,7 @@ class AttachingAgent implements Agent {
       log: deps.log,
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
-      now: () => deps.clock.now(),
+      clock: deps.clock,
       changed: () => this.tell(),
     })
   }

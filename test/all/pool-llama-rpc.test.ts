@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LocalPool } from '../../src/agent/pool/local-pool.ts'
 import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
 import type { EngineProcess } from '../../src/engines/engine.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
@@ -29,7 +30,7 @@ let budgetBytes = 1e9
 /** One per machine. Only the first has the model. */
 const agents = homes.map((home, index) => {
   const pool: LocalPool = new LocalPool({
-    ...{ home, log: silentLog, now: () => Date.now(), changed: () => undefined },
+    ...{ home, log: silentLog, clock: systemClock, changed: () => undefined },
     findModel: (id) => (index === 0 && id === model ? { path: modelPath, sizeBytes: 1e7 } : null),
     memory: () => ({ budgetBytes, usedBytes: pool.heldBytes() }),
   })

@@ -105,7 +105,7 @@ async function answer(
     const result = await work(await readJson(request))
     if (result === undefined) response.writeHead(204)
     else response.writeHead(200, { 'content-type': 'application/json' })
-    response.end(result === undefined ? undefined : JSON.stringify(result))
+    response.end(result === undefined ? '' : JSON.stringify(result))
   } catch (thrown) {
     const error = asHolonError(thrown)
     response.writeHead(error.status, { 'content-type': 'application/json' })

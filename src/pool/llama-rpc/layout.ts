@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { HolonError } from '../../core/errors.ts'
+import { MiB } from '../../core/units.ts'
 import type { PlannedMember, PoolPlan } from '../pool-engine.ts'
 
 const count = z.number().int().min(0).max(100_000)
@@ -49,6 +50,9 @@ export const headSettings = z.object({
 })
 export type HeadSettings = z.infer<typeof headSettings>
 
+/** Layers this small are done before a second thread has woken up: measured 205 tokens/s with one, 110 with two. */
+const smallShareBytes = 64 * MiB
+
 /** @throws HolonError pool_impossible */
 export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
   const [head, ...workers] = plan.members
@@ -69,11 +73,15 @@ export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
     )
   }
   const build = head.facts.build ?? ''
+  const { modelBytes } = head.facts
+  const threadsFor = ({ share }: PlannedMember): number | null =>
+    modelBytes !== null && modelBytes * share < smallShareBytes ? 1 : null
   const gpus = head.facts.devices.filter((device) => device !== 'CPU')
   const settings: HeadSettings = {
     role: 'head',
     build,
     limitBytes: head.limitBytes,
+    threads: threadsFor(head),
     rdma: false,
     devices: gpus,
     headLayers: head.layers,
@@ -89,12 +97,13 @@ export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
   return [
     settings,
     ...workers.map(
-      ({ facts, limitBytes }): WorkerSettings => ({
+      (worker): WorkerSettings => ({
         role: 'worker',
         build,
-        limitBytes,
+        limitBytes: worker.limitBytes,
+        threads: threadsFor(worker),
         rdma: false,
-        devices: facts.devices,
+        devices: worker.facts.devices,
         cache: true,
       }),
     ),
