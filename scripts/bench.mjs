@@ -14,6 +14,7 @@ const benches = {
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
   wire: 'wire-bench.js',
+  pool: 'pool-bench.js',
 }
 
 const asked = process.argv.slice(2)

@@ -111,7 +111,9 @@ export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
 }
 
 function checkMember({ node, facts, layers }: PlannedMember, head: PlannedMember): void {
-  if (facts.whyNot !== null) throw impossible(`${node} cannot take part: ${facts.whyNot}`)
+  if (facts.whyNot !== null) {
+    throw impossible(`${node} cannot take part: ${facts.whyNot}`, 'Leave it out, or do what it says there.')
+  }
   if (facts.build !== head.facts.build) {
     throw impossible(
       `${head.node} has ${head.facts.build ?? 'no llama.cpp'} and ${node} has ${facts.build ?? 'none'}; RPC works between equal builds only.`,
