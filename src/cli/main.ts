@@ -4,6 +4,7 @@ import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
 import { registerJoin } from './commands/join.ts'
+import { registerKeys } from './commands/keys.ts'
 import { registerLoad } from './commands/load.ts'
 import { registerLogin } from './commands/login.ts'
 import { registerLogout } from './commands/logout.ts'
@@ -49,6 +50,7 @@ for (const register of [
   registerUnload,
   registerPs,
   registerNodes,
+  registerKeys,
   registerService,
   registerPlan,
   registerCompare,

@@ -1,5 +1,6 @@
 /** The hub: endpoint, management API, page and books of a fleet, put together from its parts. */
 import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
@@ -7,7 +8,6 @@ import type { Log } from '../core/log.ts'
 import type { PoolPolicy } from '../pool/controller/effects.ts'
 import { poolEngines } from '../pool/index.ts'
 import type { PoolEngine } from '../pool/pool-engine.ts'
-import { lanes } from '../protocol/lane.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
@@ -20,8 +20,9 @@ import { keyOperations } from './auth/key-operations.ts'
 import { Keys } from './auth/keys.ts'
 import { canonicalName, ModelScope } from './auth/model-scope.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
-import { listModels } from './catalogue/list-models.ts'
+import { offeredModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
+import { type Certificate, type CertificateFiles, CertificateWatch } from './certificate.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
@@ -54,10 +55,12 @@ export interface HubConfig {
   assetsDir?: string
   /** The owner's key (HOLON_API_KEY): with it nobody is let in without one. */
   apiKey?: string
-  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
-  localKey?: string
+  /** Serve TLS with this certificate, read anew when the files change. */
+  tls?: CertificateFiles
   /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
   level?: LevelPolicy
+  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
+  localKey?: string
   limits?: Partial<GatewayLimits>
 }
 
@@ -99,7 +102,8 @@ class RunningHub implements Hub {
   private readonly links: LinkBook
   private readonly pools: Pools
   private readonly revisions: RevisionWatch
-  private readonly server: Server
+  private server: Server | TlsServer | null = null
+  private readonly certificates: CertificateWatch | null
   private readonly startedAt: number
   private url = ''
   private picture = takePicture([])
@@ -176,17 +180,28 @@ class RunningHub implements Hub {
       log,
       tell: (subject) => this.changedElsewhere(subject),
     })
-    this.server = this.build()
+    this.certificates =
+      config.tls === undefined
+        ? null
+        : new CertificateWatch({
+            files: config.tls,
+            clock,
+            log,
+            onChange: ({ cert, key }) => (this.server as TlsServer | null)?.setSecureContext({ cert, key }),
+          })
   }
 
   async listen(): Promise<{ url: string }> {
     const { host, port } = this.options.config
+    const certificate = await this.certificates?.start()
     await this.store.start()
     try {
       await Promise.all([this.catalogue.load(), this.keys.load()])
       this.requireKeys()
+      this.server = this.build(certificate)
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
+      this.certificates?.close()
       await this.store.close()
       throw error
     }
@@ -198,7 +213,14 @@ class RunningHub implements Hub {
       // Machines will come; making a new database takes seconds that the first of them need not wait.
       this.gate.admissions.prepare()
       const { port: bound } = new URL(this.url)
-      this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
+      this.stops.push(
+        advertise(
+          Number(bound) || (certificate ? 443 : 80),
+          certificate !== undefined,
+          this.options.config.version,
+          this.options.log,
+        ),
+      )
     }
     return { url: this.url }
   }
@@ -211,10 +233,11 @@ class RunningHub implements Hub {
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
     for (const stop of this.stops) void stop()
-    if (this.server.listening) {
-      const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
-      this.server.closeIdleConnections()
-      const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
+    const { server } = this
+    if (server?.listening) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const force = setTimeout(() => server.closeAllConnections(), drainMs)
       // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
       await this.answered(drainMs)
       await this.pools.close()
@@ -224,6 +247,7 @@ class RunningHub implements Hub {
     }
     await this.pools.close()
     this.links.close()
+    this.certificates?.close()
     this.revisions.close()
     this.dialects.close()
     this.catalogue.close()
@@ -262,9 +286,10 @@ class RunningHub implements Hub {
     }
   }
 
-  private build(): Server {
+  private build(certificate: Certificate | undefined): Server | TlsServer {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
+    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
@@ -281,7 +306,7 @@ class RunningHub implements Hub {
         ...poolOperations(this.pools),
         ...this.gate.operations(),
         ...this.keyOperations(),
-        queueOperation(this.gateway.admission, this.keys.ring, nodes),
+        queueOperation(admission, this.keys.ring, nodes),
       ],
       joining: {
         admissions: this.gate.admissions,
@@ -295,15 +320,18 @@ class RunningHub implements Hub {
       assetsDir: config.assetsDir ?? null,
       version: config.version,
     })
-    const server = createDoors({
-      host: config.host,
-      keys: this.keys,
-      knownHosts: new Set(),
-      gateway: this.gateway,
-      dialects: this.dialects,
-      events: this.events,
-      app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-    })
+    const server = createDoors(
+      {
+        host: config.host,
+        keys: this.keys,
+        knownHosts: new Set(),
+        gateway: this.gateway,
+        dialects: this.dialects,
+        events: this.events,
+        app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+      },
+      certificate,
+    )
     server.on('upgrade', this.gate.upgrade)
     return server
   }
@@ -313,10 +341,7 @@ class RunningHub implements Hub {
       keys: this.keys,
       book: this.keyBook,
       canonical: (name) => canonicalName(name),
-      countModels: (models) => {
-        const audience = { lane: lanes[0], permitted: new ModelScope(models) }
-        return listModels(this.catalogue, 0, audience).filter(({ holon }) => holon.variants.length > 0).length
-      },
+      countModels: (models) => offeredModels(this.catalogue, { permitted: new ModelScope(models) }).length,
     })
   }
 

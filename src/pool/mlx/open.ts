@@ -5,21 +5,17 @@
  */
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { systemClock } from '../../core/clock.ts'
-import { asHolonError, HolonError } from '../../core/errors.ts'
-import { proveModel } from '../../engines/attached/canary.ts'
-import { type Door, openDoor } from '../../engines/attached/door.ts'
-import { unknownModel } from '../../engines/attached-engine.ts'
-import { answersHealth } from '../../engines/shared/engine-process.ts'
+import { HolonError } from '../../core/errors.ts'
 import type { Spawned } from '../../engines/shared/spawn.ts'
 import { spawnGuarded } from '../../engines/shared/spawn-guarded.ts'
-import type { EngineLease } from '../../protocol/lease.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
-import { AnswerWatch } from '../shared/answer-watch.ts'
-import { type Deferred, deferred } from '../shared/deferred.ts'
+import { deferred } from '../shared/deferred.ts'
+import { complaintOf, healthLook, mergedEnv, shorten, untilHealthy } from '../shared/engine-child.ts'
 import { freePort } from '../shared/free-port.ts'
+import { PartLife, within } from '../shared/part-life.ts'
+import { serveHead } from '../shared/serve-head.ts'
 import { untilListening } from '../shared/until-listening.ts'
 import { demandWholeShards, findModelFolder } from '../weights/model-folder.ts'
 import { shardsOfRank } from '../weights/shards-of-rank.ts'
@@ -28,15 +24,16 @@ import { findMlx, mlxPlaces } from './find-mlx.ts'
 import { type MlxSettings, mlxSettings } from './layout.ts'
 import { rankCommand } from './rank-command.ts'
 import { type GroupPlace, joinGroup } from './ring-wire.ts'
-import { itsOwnModel, pooledMlx, pooledMlxParameters } from './serve.ts'
+import { itsOwnModel, pooledMlx } from './serve.ts'
 
 /** The ring gives up after five tries, half a minute; a cold Python on a slow disk takes part of that. */
 const joinWithinMs = 90_000
 const loadWithinMs = 30 * 60_000
-const firstTokenWithinMs = 120_000
 const lookEveryMs = 1_000
-const proveEveryMs = 15_000
+/** JACCL ignores SIGTERM once a peer is gone; SIGKILL comes after this, for the whole process group. */
 const graceMs = 2_000
+/** `--max-tokens` of mlx_lm.server. */
+const usualMaxTokens = 512
 
 /** @throws HolonError model_file_missing, model_file_invalid, engine_unavailable, pool_wire_failed */
 export async function openMlx(spec: PartSpec, host: MemberHost, signal: AbortSignal): Promise<OpenPart> {
@@ -45,16 +42,14 @@ export async function openMlx(spec: PartSpec, host: MemberHost, signal: AbortSig
   if (mlx === null) throw new HolonError('engine_unavailable', 'mlx-lm is not installed on this machine.')
   const folder = await findModelFolder(spec.model, host)
   if (folder === null) {
-    throw new HolonError(
-      'model_file_missing',
-      `${spec.model} is not on this machine as a folder that MLX can read.`,
-    )
+    const why = `${spec.model} is not on this machine as a folder that MLX can read.`
+    throw new HolonError('model_file_missing', why)
   }
-  const shards =
-    settings.strategy === 'pipeline'
-      ? await shardsOfRank(folder.path, { rank: spec.rank, size: spec.size })
-      : null
-  await demandWholeShards(folder.path, shards)
+  const { rank, size } = spec
+  await demandWholeShards(
+    folder.path,
+    settings.strategy === 'pipeline' ? await shardsOfRank(folder.path, { rank, size }) : null,
+  )
   signal.throwIfAborted()
   const wire = await openWire({ spec, log: host.log })
   return new MlxPart({ spec, host, settings, python: mlx.python, modelPath: folder.path, wire })
@@ -73,84 +68,69 @@ class MlxPart implements OpenPart {
   readonly listening: OpenPart['listening']
   readonly died: Promise<string>
   private readonly options: PartOptions
-  private readonly death = deferred<string>()
-  private readonly ended = new AbortController()
+  private readonly life: PartLife
   private readonly joined = deferred<void>()
   private readonly loaded = deferred<void>()
-  private place: GroupPlace | null = null
   private child: Spawned | null = null
-  private door: Door | null = null
-  private watch: AnswerWatch | null = null
-  private ending: Promise<void> | null = null
 
   constructor(options: PartOptions) {
+    const { spec, host, wire } = options
     this.options = options
-    this.listening = options.wire.listening
-    this.died = this.death.promise
-    void options.wire.lost.then((why) => this.die(why))
+    this.listening = wire.listening
+    this.life = new PartLife(spec, host.log)
+    this.died = this.life.died
+    void this.life.closes(() => wire.close())
+    void wire.lost.then((why) => this.life.die(why))
   }
 
-  async start(
+  start(
     peers: readonly PeerAddress[],
     { signal, onProgress }: { signal: AbortSignal; onProgress?: (progress: LoadProgress) => void },
   ): Promise<RunningPart> {
-    const either = AbortSignal.any([signal, this.ended.signal])
     const tell = (phase: string): void => onProgress?.({ phase, percent: null, etaS: null })
-    try {
+    return this.life.starting(signal, async (either) => {
       tell('joining the other members')
-      const httpPort = await this.launch(peers, either)
-      await within(this.joined, joinWithinMs, either, 'the members did not find each other')
+      const url = await this.launch(peers, either)
+      const lost = 'MLX did not start: its members did not find each other.'
+      await within(this.joined.promise, { ms: joinWithinMs, signal: either, late: lost })
       tell('reading weights')
-      await within(this.loaded, loadWithinMs, either, 'the model was not in memory')
+      const slow = `MLX did not have the model in memory after ${loadWithinMs / 60_000} minutes.`
+      await within(this.loaded.promise, { ms: loadWithinMs, signal: either, late: slow })
       if (this.options.spec.rank !== 0) return { memoryBytes: null, lease: null }
       tell('asking for one token')
-      const lease = await this.serve(`http://127.0.0.1:${httpPort}`, either)
-      return { memoryBytes: null, lease }
-    } catch (thrown) {
-      const reason = this.ended.signal.aborted ? this.ended.signal.reason : thrown
-      await this.stop()
-      signal.throwIfAborted()
-      throw asHolonError(reason)
-    }
+      return { memoryBytes: null, lease: await this.serve(url, either) }
+    })
   }
 
   stop(): Promise<void> {
-    this.ending ??= this.end()
-    return this.ending
+    return this.life.stop()
   }
 
-  private async launch(peers: readonly PeerAddress[], signal: AbortSignal): Promise<number> {
+  /** Starts the process; the address of its HTTP server, which rank 0 alone opens. */
+  private async launch(peers: readonly PeerAddress[], signal: AbortSignal): Promise<string> {
     const { spec, host, settings, python, modelPath, wire } = this.options
+    const { rank } = spec
     await mkdir(host.home.run, { recursive: true, mode: 0o700 })
     const place = await joinGroup({ spec, settings, wire, peers, folder: host.home.run }, signal)
-    this.place = place
+    await this.life.closes(() => rm(dirname(place.groupFile), { recursive: true, force: true }))
     const httpPort = await freePort('127.0.0.1')
-    const { rank } = spec
     const { command, args, env } = rankCommand({ ...place, python, modelPath, settings, rank, httpPort })
     signal.throwIfAborted()
-    const child = await spawnGuarded({
-      command,
-      args,
-      env: mergedEnv(env),
-      onLine: (line) => this.hear(line),
-    })
+    const onLine = (line: string): void => this.hear(line, place)
+    const child = await spawnGuarded({ command, args, env: mergedEnv(env), onLine })
     this.child = child
     void child.exited.then(({ reason }) =>
-      this.die(`Rank ${rank} of MLX ended. ${complaintOf(child) ?? reason}`),
+      this.life.die(`Rank ${rank} of MLX ended. ${complaintOf(child) ?? reason}`),
     )
-    // Ended while it was being started: nobody else would end it.
-    if (this.ended.signal.aborted) await child.stop(0)
-    signal.throwIfAborted()
-    return httpPort
+    await this.life.closes(() => child.stop(graceMs))
+    return `http://127.0.0.1:${httpPort}`
   }
 
   /** The few lines that say how far it is. */
-  private hear(line: string): void {
+  private hear(line: string, { port, offerWhenListening }: GroupPlace): void {
     const { spec, host, wire } = this.options
-    if (/^\[ring\] Rank \d+ accepting/.test(line)) {
-      const { port, offerWhenListening } = this.place ?? {}
-      if (port == null || offerWhenListening == null) return
-      untilListening(port, this.ended.signal).then(
+    if (/^\[ring\] Rank \d+ accepting/.test(line) && port !== null && offerWhenListening !== null) {
+      untilListening(port, this.life.over).then(
         () => wire.offer(offerWhenListening, port),
         () => undefined,
       )
@@ -158,118 +138,33 @@ class MlxPart implements OpenPart {
     const [, rank, size] = /^holon: joined (\d+) (\d+)$/.exec(line) ?? []
     if (rank !== undefined) {
       if (Number(rank) === spec.rank && Number(size) === spec.size) this.joined.resolve()
-      else this.die(`MLX made a group of ${size} where ${spec.size} were asked for.`)
+      else this.life.die(`MLX made a group of ${size} where ${spec.size} were asked for.`)
     }
     if (line === 'holon: loaded') this.loaded.resolve()
-    if (/generation thread died/.test(line)) this.die(`Rank ${spec.rank} of MLX gave up: ${shorten(line)}`)
+    if (/generation thread died/.test(line))
+      this.life.die(`Rank ${spec.rank} of MLX gave up: ${shorten(line)}`)
     else host.log.debug({ pool: spec.pool, rank: spec.rank }, line)
   }
 
-  private async serve(url: string, signal: AbortSignal): Promise<() => EngineLease> {
-    const { spec } = this.options
-    const { watch } = this
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(firstTokenWithinMs)])
-    while (!(await answersHealth(url, deadline))) {
-      deadline.throwIfAborted()
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-    const engine = pooledMlx(url, () => this.watch as AnswerWatch)
-    this.door = await openDoor(engine, { answered: () => undefined, failed: () => undefined })
-    const { door } = this
-    const model = { ...unknownModel(itsOwnModel), embedding: false }
-    this.watch = watch ?? this.watchOver(url, () => proveModel(door, model, this.ended.signal))
-    await proveModel(door, model, deadline)
-    return () => ({
-      model: spec.model,
-      engine: 'mlx',
-      origin: door.origin,
-      headers: door.headersFor(itsOwnModel, spec.model),
-      parameters: pooledMlxParameters,
+  private async serve(url: string, signal: AbortSignal): Promise<RunningPart['lease']> {
+    await untilHealthy(url, signal)
+    return serveHead({
+      life: this.life,
+      id: 'mlx',
+      engine: pooledMlx(url),
+      engineModel: itsOwnModel,
+      model: this.options.spec.model,
       parallel: 1,
-      died: this.died,
-      release: () => undefined,
-    })
-  }
-
-  private watchOver(url: string, prove: () => Promise<void>): AnswerWatch {
-    let silent = 0
-    return new AnswerWatch({
-      clock: systemClock,
+      // Two at once brought both ranks down (mlx-lm #1737).
+      oneAtATime: true,
+      usualMaxTokens,
+      look: healthLook(
+        url,
+        this.life.over,
+        () => complaintOf(this.child) ?? 'Rank 0 of MLX says that it cannot answer any more.',
+      ),
       lookEveryMs,
-      look: async () => {
-        const well = await answersHealth(url, this.ended.signal)
-        silent = well ? 0 : silent + 1
-        if (silent < 2) return null
-        return complaintOf(this.child) ?? 'Rank 0 of MLX says that it cannot answer any more.'
-      },
-      proveEveryMs,
-      prove,
-      dead: (reason) => this.die(reason),
-    })
-  }
-
-  /** Resolves `died` and ends what is left of the part. */
-  private die(reason: string): void {
-    if (this.ended.signal.aborted) return
-    const { spec } = this.options
-    const failure = new HolonError('model_load_failed', reason, { source: 'engine' })
-    this.options.host.log.warn({ pool: spec.pool, launch: spec.launch, rank: spec.rank }, reason)
-    this.ended.abort(failure)
-    this.death.resolve(reason)
-    void this.stop()
-  }
-
-  private async end(): Promise<void> {
-    if (!this.ended.signal.aborted) {
-      this.ended.abort(new HolonError('model_load_failed', 'The part was stopped while it was starting.'))
-    }
-    this.watch?.stop()
-    // JACCL ignores SIGTERM once a peer is gone; SIGKILL comes after the grace, for the whole process group.
-    await this.child?.stop(graceMs).catch(() => undefined)
-    await this.door?.close().catch(() => undefined)
-    await this.options.wire.close()
-    const file = this.place?.groupFile
-    if (file !== undefined) await rm(dirname(file), { recursive: true, force: true }).catch(() => undefined)
-  }
-}
-
-function mergedEnv(changes: Record<string, string | null>): NodeJS.ProcessEnv {
-  const env = { ...process.env }
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null) delete env[name]
-    else env[name] = value
-  }
-  return env
-}
-
-/** Python's last word. */
-function complaintOf(child: Spawned | null): string | null {
-  const line = child
-    ?.lastLines()
-    .findLast((each) => /(Error|Exception|died): |^\[ring\].*(lost|fail)/i.test(each))
-  return line === undefined ? null : shorten(line)
-}
-
-function shorten(line: string): string {
-  return line
-    .replace(/^.*ERROR - /, '')
-    .trim()
-    .slice(0, 300)
-}
-
-async function within(event: Deferred<void>, ms: number, signal: AbortSignal, what: string): Promise<void> {
-  const late = AbortSignal.timeout(ms)
-  const either = AbortSignal.any([signal, late])
-  either.throwIfAborted()
-  const aborted = new Promise<never>((_, reject) => {
-    either.addEventListener('abort', () => reject(either.reason), { once: true })
-  })
-  try {
-    await Promise.race([event.promise, aborted])
-  } catch (thrown) {
-    if (signal.aborted || !late.aborted) throw thrown
-    throw new HolonError('model_load_failed', `MLX did not start: ${what} after ${ms / 1000} s.`, {
-      source: 'engine',
+      signal,
     })
   }
 }
