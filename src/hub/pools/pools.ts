@@ -41,6 +41,8 @@ interface Waiting {
 }
 
 const pinEveryMs = 30_000
+const linksEveryMs = 5 * 60_000
+const closeWithinMs = 5_000
 
 export class Pools {
   readonly options: PoolsOptions
@@ -48,9 +50,12 @@ export class Pools {
   private readonly live = new Map<string, LivePool>()
   private readonly speeds = new SpeedBook()
   private readonly waiting = new Map<number, Waiting>()
+  /** Ids of the nodes that were there last. */
+  private readonly here = new Set<string>()
   private tickets = 0
   private readonly stops: (() => void)[] = []
   private stopPins: (() => void) | null = null
+  private stopLinks: (() => void) | null = null
   private closed = false
 
   constructor(options: PoolsOptions) {
@@ -61,9 +66,10 @@ export class Pools {
   /** Forms again what an earlier life of the hub was asked for. Never throws. */
   async start(): Promise<void> {
     const { fleet, book, log } = this.options
-    this.stops.push(fleet.subscribe(() => this.watchNodes()))
-    this.watchNodes()
+    this.stops.push(fleet.subscribe((node) => (node === undefined ? this.watchList() : this.watchNode(node))))
+    this.watchList()
     this.watchPins()
+    this.watchLinks()
     try {
       for (const wish of await book.all()) {
         if (this.closed || this.live.has(wish.name)) continue
@@ -119,8 +125,12 @@ export class Pools {
     this.closed = true
     for (const stop of this.stops) stop()
     this.stopPins?.()
+    this.stopLinks?.()
     this.controller.onClose()
-    while (this.controller.size > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    // What does not confirm its end by then ends with its stream.
+    const end = performance.now() + closeWithinMs
+    while (this.controller.size > 0 && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     for (const name of [...this.live.keys()]) this.drop(name)
   }
 
@@ -187,20 +197,22 @@ export class Pools {
     if (this.controller.standing(name) === null) this.drop(name)
   }
 
-  /** A node that is suspect for a moment is not gone; one that comes back counts when it is trusted again. */
-  private watchNodes(): void {
+  private watchList(): void {
     const seen = new Set<string>()
     for (const node of this.options.fleet.nodes) {
-      if (node.pool === undefined) continue
       seen.add(node.id)
-      const { state } = node.state()
-      if (state === 'ready') this.tell(node, true)
-      else if (state === 'gone') this.tell(node, false)
+      this.watchNode(node)
     }
     for (const id of [...this.here]) if (!seen.has(id)) this.tellGone(id)
   }
 
-  private readonly here = new Set<string>()
+  /** A node that is suspect for a moment is not gone; one that comes back counts when it is trusted again. */
+  private watchNode(node: NodeHandle): void {
+    if (node.pool === undefined) return
+    const { state } = node.state()
+    if (state === 'ready') this.tell(node, true)
+    else if (state === 'gone') this.tell(node, false)
+  }
 
   private tell(node: NodeHandle, here: boolean): void {
     if (this.here.has(node.id) === here) return
@@ -219,6 +231,15 @@ export class Pools {
     this.stopPins = this.options.clock.after(pinEveryMs, () => {
       for (const pool of this.live.values()) pool.choose()
       if (!this.closed) this.watchPins()
+    })
+  }
+
+  private watchLinks(): void {
+    this.stopLinks = this.options.clock.after(linksEveryMs, () => {
+      const looks = [...this.live.values()].map((pool) => pool.refreshLinks())
+      void Promise.allSettled(looks).then(() => {
+        if (!this.closed) this.watchLinks()
+      })
     })
   }
 }

@@ -116,7 +116,7 @@ export class PoolMachine {
 
   /** One member's own engine is faster than the pool; null when it no longer is. */
   onPin(node: string | null): void {
-    if (node === this.pinned || this.removals.length > 0) return
+    if (node === this.pinned || this.removals.length > 0 || this.creation !== null) return
     this.pinned = node
     if (node !== null) {
       this.endCheck()
