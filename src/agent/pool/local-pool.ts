@@ -30,6 +30,7 @@ export interface LocalPoolOptions {
   /** A model on this machine, by its id. */
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
+  attached?: MemberHost['attached']
   now(): number
   /** Something of what `running` tells has changed. */
   changed(): void
