@@ -81,6 +81,7 @@ class AttachingAgent implements Agent {
       log: deps.log,
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
+      attached: () => [...this.hosts.values()].map(({ engine }) => engine),
       clock: deps.clock,
       changed: () => this.tell(),
     })

@@ -107,7 +107,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
         mkdirSync(join(folder, 'models'), { recursive: true })
         writeRandomGguf(join(folder, 'models', `${model}.gguf`), {
           ...{
-            layers: 12,
+            layers: 6,
             embedding: 1024,
             heads: 16,
             kvHeads: 4,

@@ -31,6 +31,7 @@ export interface LocalPoolOptions {
   /** A model on this machine, by its id. */
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
+  attached?: MemberHost['attached']
   clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void
