@@ -17,8 +17,6 @@ const common = {
   /** What the planner lets this member take, bytes. */
   limitBytes: z.number().nonnegative(),
   threads: z.number().int().min(1).max(1024).nullish(),
-  /** Remote direct memory access on an isolated link whose both ends have it. */
-  rdma: z.boolean().default(false),
 }
 
 export const workerSettings = z.object({
@@ -82,7 +80,6 @@ export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
     build,
     limitBytes: head.limitBytes,
     threads: threadsFor(head),
-    rdma: false,
     devices: gpus,
     headLayers: head.layers,
     workers: workers.map((worker, index) => ({
@@ -102,7 +99,6 @@ export function layoutLlamaRpc(plan: PoolPlan): Record<string, unknown>[] {
         build,
         limitBytes: worker.limitBytes,
         threads: threadsFor(worker),
-        rdma: false,
         devices: worker.facts.devices,
         cache: true,
       }),
