@@ -13,7 +13,7 @@ import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protoco
 import type { MemberHost } from '../pool-engine.ts'
 import { deferred } from '../shared/deferred.ts'
 import { complaintOf, healthLook, mergedEnv, shorten, untilHealthy } from '../shared/engine-child.ts'
-import { freePort } from '../shared/free-port.ts'
+import { freePort } from '../wire/listen.ts'
 import { PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
 import { untilListening } from '../shared/until-listening.ts'
