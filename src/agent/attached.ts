@@ -7,7 +7,7 @@ import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
 import type { AttachedEngine } from '../engines/attached-engine.ts'
 import type { LoadProgress, RunningModel } from '../protocol/model.ts'
-import type { EngineLease, NodeState } from '../protocol/node.ts'
+import type { EngineLease, LoadOptions, NodeState } from '../protocol/node.ts'
 import { type Agent, type AgentOptions, createAgent } from './agent.ts'
 import { AttachedHost } from './attached-host.ts'
 import { attachedModel, attachedRunning, type Offered, offeredModels } from './attached-view.ts'
@@ -153,10 +153,7 @@ class AttachingAgent implements Agent {
     }
   }
 
-  async load(
-    model: string,
-    wish: { contextTokens?: number; parallel?: number; engine?: string },
-  ): Promise<void> {
+  async load(model: string, wish: LoadOptions): Promise<void> {
     const offered = this.find(model)
     if (offered === null) return this.local.load(model, wish)
     await offered.host.load(offered.book.model.name, wish)

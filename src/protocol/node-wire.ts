@@ -108,6 +108,8 @@ export const nodeLoadRequest = z.object({
   contextTokens: z.number().int().positive().optional(),
   parallel: z.number().int().positive().optional(),
   engine: z.string().max(100).optional(),
+  keep: z.boolean().optional(),
+  ifRoom: z.boolean().optional(),
 })
 export const nodeUnloadRequest = z.object({ model: word(200) })
 export const nodeCredential = z.object({ credential: z.string().min(20).max(200) })

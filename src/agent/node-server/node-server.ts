@@ -103,9 +103,13 @@ async function answer(
 ): Promise<void> {
   try {
     const result = await work(await readJson(request))
-    if (result === undefined) response.writeHead(204)
-    else response.writeHead(200, { 'content-type': 'application/json' })
-    response.end(result === undefined ? undefined : JSON.stringify(result))
+    if (result === undefined) {
+      response.writeHead(204)
+      response.end()
+      return
+    }
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(result))
   } catch (thrown) {
     const error = asHolonError(thrown)
     response.writeHead(error.status, { 'content-type': 'application/json' })

@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { readJsonLines } from '../../core/lines.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
-import type { EngineLease, NodeHandle, NodeState } from '../../protocol/node.ts'
+import type { EngineLease, LoadOptions, NodeHandle, NodeState } from '../../protocol/node.ts'
 import {
   fromWireError,
   maxReportBytes,
@@ -129,10 +129,7 @@ export class RemoteNode implements NodeHandle {
     return holdRemote(this.live(), this.name, model, options)
   }
 
-  async load(
-    model: string,
-    options: { contextTokens?: number; parallel?: number; engine?: string },
-  ): Promise<void> {
+  async load(model: string, options: LoadOptions): Promise<void> {
     await this.order(nodePaths.load, { model, ...options })
   }
 

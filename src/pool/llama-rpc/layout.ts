@@ -117,7 +117,8 @@ function checkMember({ node, facts, layers }: PlannedMember, head: PlannedMember
   }
 }
 
-const impossible = (why: string, hint: string): HolonError => new HolonError('pool_impossible', why, { hint })
+const impossible = (why: string, hint?: string): HolonError =>
+  new HolonError('pool_impossible', why, { hint })
 
 /** What the head says to llama-server of devices: `endpoints` as reached from the head, in the order of `workers`. */
 export function deviceArguments(
