@@ -15,7 +15,7 @@ import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
 import { type Delegate, PoolNode, type PoolSource } from './pool-node.ts'
 import { poolView } from './pool-view.ts'
-import type { PoolsOptions } from './pools.ts'
+import type { PoolsOptions } from './pools-options.ts'
 import type { SpeedBook } from './speed-book.ts'
 
 export interface LivePoolOptions extends PoolsOptions {
