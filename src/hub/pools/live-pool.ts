@@ -272,7 +272,15 @@ export class LivePool {
 
   private model(): NodeModel {
     const { wish } = this.options
-    return this.known ?? { ...nothingKnown, id: wish.model, name: wish.model, source: `pool ${wish.name}` }
+    const known = this.known ?? {
+      ...nothingKnown,
+      id: wish.model,
+      name: wish.model,
+      source: `pool ${wish.name}`,
+    }
+    // What the head measured of it alone is not the pool's.
+    const measuredDecodeTokS = this.pooledSpeed().measuredTokS
+    return { ...known, measuredLoadS: null, measuredPrefillTokS: null, measuredDecodeTokS }
   }
 
   private soloDelegate(id: string): Delegate | null {
