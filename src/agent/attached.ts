@@ -81,7 +81,8 @@ class AttachingAgent implements Agent {
       log: deps.log,
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
-      now: () => deps.clock.now(),
+      attached: () => [...this.hosts.values()].map(({ engine }) => engine),
+      clock: deps.clock,
       changed: () => this.tell(),
     })
   }

@@ -3,6 +3,7 @@
  * with it, with the hub's stream, or when it is told to.
  */
 import { networkInterfaces } from 'node:os'
+import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Home } from '../../core/home.ts'
 import type { Log } from '../../core/log.ts'
@@ -30,11 +31,14 @@ export interface LocalPoolOptions {
   /** A model on this machine, by its id. */
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
-  now(): number
+  attached?: MemberHost['attached']
+  clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void
   engines?: readonly PoolEngine[]
 }
+
+const tellMs = 5_000
 
 /** Engines whose processes run here; the others only speak to a cluster that is already there. */
 const takesTheMachine: ReadonlySet<PoolEngineId> = new Set(['llama-rpc', 'mlx', 'vllm'])
@@ -44,6 +48,7 @@ export class LocalPool implements PoolMember {
   private readonly engines: readonly PoolEngine[]
   private readonly parts = new Map<string, HeldPart>()
   private readonly closing = new AbortController()
+  private cancelTelling: () => void = () => undefined
 
   constructor(options: LocalPoolOptions) {
     this.options = options
@@ -70,10 +75,11 @@ export class LocalPool implements PoolMember {
         if (this.parts.get(spec.pool) === part) this.parts.delete(spec.pool)
         this.options.changed()
       },
-      now: () => this.options.now(),
+      now: () => this.options.clock.now(),
     })
     this.parts.set(spec.pool, part)
     this.options.changed()
+    this.keepTelling()
     await part.opened()
     return part
   }
@@ -100,7 +106,18 @@ export class LocalPool implements PoolMember {
 
   async close(): Promise<void> {
     this.closing.abort(new HolonError('engine_unavailable', 'This machine is stopping.'))
+    this.cancelTelling()
     await Promise.all([...this.parts.values()].map((part) => part.stop()))
+  }
+
+  /** Memory changes without an event. */
+  private keepTelling(): void {
+    this.cancelTelling()
+    this.cancelTelling = this.options.clock.after(tellMs, () => {
+      if (this.parts.size === 0) return
+      this.options.changed()
+      this.keepTelling()
+    })
   }
 
   private demandPlace(spec: PartSpec): void {

@@ -55,7 +55,7 @@ function refusal(of: PoolPlan): HolonError {
 }
 
 test('every rank gets the same settings, over TCP where no cable carries RDMA', () => {
-  const settings = { strategy: 'tensor', rdma: null }
+  const settings = { strategy: 'tensor', limitBytes: 96 * GB, rdma: null }
   expect(layoutMlx(plan([facts(), facts()]))).toEqual([settings, settings])
 })
 

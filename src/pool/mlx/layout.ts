@@ -10,6 +10,8 @@ import { impossible, refuseAlone, refuseUnable } from '../shared/refuse-plan.ts'
 
 export const mlxSettings = z.object({
   strategy: z.enum(['pipeline', 'tensor']),
+  /** What this member may take, bytes. */
+  limitBytes: z.number().nonnegative(),
   /**
    * `rdma[i][j]` is the device of rank i whose cable leads to rank j. Used on a link that its owner accepted as isolated,
    * because nothing can encrypt RDMA; null where a pair has no such cable, and then it is TCP in a ring.
@@ -45,7 +47,7 @@ export function layoutMlx(plan: PoolPlan): MlxSettings[] {
   }
   refuseNarrow(plan, strategy === 'tensor' ? 1 / count : Math.ceil(cut.layers / count) / cut.layers)
   const rdma = rdmaBetween(members.map(({ facts }) => facts))
-  return members.map(() => ({ strategy, rdma }))
+  return members.map(({ limitBytes }) => ({ strategy, limitBytes, rdma }))
 }
 
 /** MLX splits evenly whatever the members have: the smallest decides. */

@@ -4,7 +4,7 @@ import { type RankOrder, rankCommand, ringHosts } from './rank-command.ts'
 const order: RankOrder = {
   python: '/venv/bin/python3',
   modelPath: '/models/x',
-  settings: { strategy: 'tensor', rdma: null },
+  settings: { strategy: 'tensor', limitBytes: 1e9, rdma: null },
   backend: 'ring',
   rank: 1,
   httpPort: 8080,
@@ -45,7 +45,7 @@ test('a rank over RDMA', () => {
     ['rdma_en3', null],
   ]
   const jaccl = { ...order, backend: 'jaccl' as const, coordinator: '192.168.0.1:50100' }
-  expect(shown({ ...jaccl, settings: { strategy: 'tensor', rdma } })).toMatchInlineSnapshot(`
+  expect(shown({ ...jaccl, settings: { strategy: 'tensor', limitBytes: 1e9, rdma } })).toMatchInlineSnapshot(`
     {
       "args": "-c LAUNCHER jaccl --model /models/x --host 127.0.0.1 --port 8080 --log-level INFO",
       "command": "/venv/bin/python3",
@@ -66,7 +66,7 @@ test('a rank over RDMA', () => {
 })
 
 test('a stage of a pipeline', () => {
-  const { args } = rankCommand({ ...order, settings: { strategy: 'pipeline', rdma: null } })
+  const { args } = rankCommand({ ...order, settings: { strategy: 'pipeline', limitBytes: 1e9, rdma: null } })
   expect(args).toContain('--pipeline')
 })
 

@@ -10,6 +10,8 @@ export const vllmSettings = z.object({
   tensor: count,
   pipeline: count,
   contextTokens: z.number().int().min(1),
+  /** What this member may take, bytes. */
+  limitBytes: z.number().nonnegative(),
   parallel: count,
 })
 export type VllmSettings = z.infer<typeof vllmSettings>
@@ -47,5 +49,12 @@ export function layoutVllm(plan: PoolPlan): VllmSettings[] {
   }
   const version = /^vllm (\S+)/.exec(members[0]?.facts.build ?? '')?.[1] ?? '0'
   const launcher = needsRay(version) ? 'ray' : 'own'
-  return members.map(() => ({ launcher, tensor, pipeline, contextTokens, parallel }))
+  return members.map(({ limitBytes }) => ({
+    launcher,
+    tensor,
+    pipeline,
+    contextTokens,
+    limitBytes,
+    parallel,
+  }))
 }

@@ -6,7 +6,7 @@ const order: NodeOrder = {
   ray: '/venv/bin/ray',
   modelPath: '/models/x',
   model: 'org/x',
-  settings: { launcher: 'own', tensor: 8, pipeline: 2, contextTokens: 32_768, parallel: 16 },
+  settings: { launcher: 'own', tensor: 8, pipeline: 2, contextTokens: 32_768, limitBytes: 1e9, parallel: 16 },
   rank: 0,
   size: 2,
   head: { host: '10.0.0.1', port: 29_501 },
