@@ -182,7 +182,7 @@ export class LivePool {
       kind: 'group',
       plan: {
         members: ordered.map(({ id }) => id),
-        together: !(engine.workersFirst ?? engine.id === 'llama-rpc'),
+        together: engine.workersFirst !== true,
       },
     }
   }
