@@ -75,7 +75,7 @@ export class LivePool {
       checked = { kind: 'refused', error: asHolonError(thrown), member: null }
     }
     this.options.controller.onChecked(this.options.wish.name, attempt, checked)
-    this.tellChoice()
+    this.choose()
   }
 
   open(attempt: number, rank: number): void {
@@ -121,7 +121,7 @@ export class LivePool {
   /** Pooled, or on one member alone: by what is known of the speeds now. */
   choose(): void {
     this.decideChoice()
-    this.tellChoice()
+    this.options.controller.onPin(this.options.wish.name, this.choice.pin)
   }
 
   /** Members may have got other cables; ways that are known and fresh are left alone. Nothing while it answers. */
@@ -148,10 +148,6 @@ export class LivePool {
       sinceSwitchMs: clock.now() - this.switchedMs,
     })
     if (this.choice.pin !== pinned) this.switchedMs = clock.now()
-  }
-
-  private tellChoice(): void {
-    this.options.controller.onPin(this.options.wish.name, this.choice.pin)
   }
 
   private async look(attempt: number, ids: readonly string[]): Promise<Checked> {

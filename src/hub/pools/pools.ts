@@ -57,6 +57,8 @@ export class Pools {
   private stopPins: (() => void) | null = null
   private stopLinks: (() => void) | null = null
   private closed = false
+  /** Settled when the pools of before are known. */
+  private restored: Promise<void> = Promise.resolve()
 
   constructor(options: PoolsOptions) {
     this.options = options
@@ -65,11 +67,17 @@ export class Pools {
 
   /** Forms again what an earlier life of the hub was asked for. Never throws. */
   async start(): Promise<void> {
-    const { fleet, book, log } = this.options
+    const { fleet } = this.options
     this.stops.push(fleet.subscribe((node) => (node === undefined ? this.watchList() : this.watchNode(node))))
     this.watchList()
     this.watchPins()
     this.watchLinks()
+    this.restored = this.restore()
+    await this.restored
+  }
+
+  private async restore(): Promise<void> {
+    const { book, log } = this.options
     try {
       for (const wish of await book.all()) {
         if (this.closed || this.live.has(wish.name)) continue
@@ -83,6 +91,7 @@ export class Pools {
 
   /** Resolves when its members were looked at and the wish is kept. @throws HolonError pool_impossible, store_unavailable */
   async create(wish: PoolWish): Promise<void> {
+    await this.restored
     poolEngine(wish.engine, this.options.engines)
     if (this.live.has(wish.name)) this.refuseName(wish.name)
     this.add(wish)
@@ -96,6 +105,7 @@ export class Pools {
       await this.options.book.add(wish, this.options.clock.now())
     } catch (error) {
       await this.ticket((ticket) => this.controller.onRemove(ticket, wish.name))
+      this.drop(wish.name)
       throw error
     }
     this.options.onEvent('pool.created', { pool: wish.name, model: wish.model, members: wish.members })
@@ -107,6 +117,7 @@ export class Pools {
       throw new HolonError('pool_not_found', `There is no pool called ${name}.`)
     await this.options.book.remove(name)
     await this.ticket((ticket) => this.controller.onRemove(ticket, name))
+    this.drop(name)
     this.options.onEvent('pool.removed', { pool: name })
   }
 
@@ -115,7 +126,8 @@ export class Pools {
     this.controller.onRetry(name)
   }
 
-  views(): PoolView[] {
+  async views(): Promise<PoolView[]> {
+    await this.restored
     return this.controller.standings().flatMap(({ wish }) => this.live.get(wish.name)?.view() ?? [])
   }
 
@@ -185,16 +197,10 @@ export class Pools {
       refused: (ticket, error) => this.settle(ticket, error),
       removed: (ticket) => this.settle(ticket),
       changed: (name) => {
-        // A pool that is gone leaves the fleet with its last change.
-        if (this.controller.standing(name) === null) queueMicrotask(() => this.dropIfGone(name))
-        else of(name)?.changed()
+        of(name)?.changed()
       },
       log: (level, fields, message) => this.options.log[level](fields, message),
     }
-  }
-
-  private dropIfGone(name: string): void {
-    if (this.controller.standing(name) === null) this.drop(name)
   }
 
   private watchList(): void {

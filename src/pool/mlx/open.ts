@@ -13,12 +13,12 @@ import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protoco
 import type { MemberHost } from '../pool-engine.ts'
 import { deferred } from '../shared/deferred.ts'
 import { complaintOf, healthLook, mergedEnv, shorten, untilHealthy } from '../shared/engine-child.ts'
-import { freePort } from '../shared/free-port.ts'
-import { PartLife, within } from '../shared/part-life.ts'
+import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
 import { untilListening } from '../shared/until-listening.ts'
 import { demandWholeShards, findModelFolder } from '../weights/model-folder.ts'
 import { shardsOfRank } from '../weights/shards-of-rank.ts'
+import { freePort } from '../wire/listen.ts'
 import { openWire, type Wire } from '../wire/wire.ts'
 import { findMlx, mlxPlaces } from './find-mlx.ts'
 import { type MlxSettings, mlxSettings } from './layout.ts'
@@ -93,9 +93,9 @@ class MlxPart implements OpenPart {
       const url = await this.launch(peers, either)
       const lost = 'MLX did not start: its members did not find each other.'
       await within(this.joined.promise, { ms: joinWithinMs, signal: either, late: lost })
-      tell('reading weights')
+      const loading = keepTelling('reading weights', onProgress)
       const slow = `MLX did not have the model in memory after ${loadWithinMs / 60_000} minutes.`
-      await within(this.loaded.promise, { ms: loadWithinMs, signal: either, late: slow })
+      await within(this.loaded.promise, { ms: loadWithinMs, signal: either, late: slow }).finally(loading)
       if (this.options.spec.rank !== 0) return { memoryBytes: null, lease: null }
       tell('asking for one token')
       return { memoryBytes: null, lease: await this.serve(url, either) }

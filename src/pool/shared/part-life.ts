@@ -4,6 +4,7 @@
  */
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import type { LoadProgress } from '../../protocol/model.ts'
 import type { PartSpec } from '../../protocol/pool.ts'
 import { deferred } from './deferred.ts'
 
@@ -104,4 +105,20 @@ export async function within<T>(
   } finally {
     end()
   }
+}
+
+const tellEveryMs = 10_000
+
+/**
+ * Says a phase at once and again and again until it is over: engines say nothing for the minutes that they load in, and
+ * whoever waits takes silence for a hang. Call what it returns at the end.
+ */
+export function keepTelling(
+  phase: string,
+  onProgress: ((progress: LoadProgress) => void) | undefined,
+): () => void {
+  const tell = (): void => onProgress?.({ phase, percent: null, etaS: null })
+  tell()
+  const timer = setInterval(tell, tellEveryMs)
+  return () => clearInterval(timer)
 }

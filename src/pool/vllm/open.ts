@@ -12,10 +12,10 @@ import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
 import { complaintOf, healthLook, mergedEnv, untilHealthy } from '../shared/engine-child.ts'
-import { freePort } from '../shared/free-port.ts'
-import { PartLife, within } from '../shared/part-life.ts'
+import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
 import { demandWholeShards, findModelFolder } from '../weights/model-folder.ts'
+import { freePort } from '../wire/listen.ts'
 import { openWire, type Wire } from '../wire/wire.ts'
 import { findVllm, type VllmFound, vllmPlaces } from './find-vllm.ts'
 import { type VllmSettings, vllmSettings } from './layout.ts'
@@ -54,7 +54,9 @@ function linkOf({ wire }: PartSpec): Link {
     throw new HolonError(
       'pool_impossible',
       'vLLM’s members talk by NCCL and gloo, on ports of their own choosing, which cannot travel inside the encrypted wire.',
-      { hint: 'Accept a point-to-point link between the members as isolated, or use --engine llama-rpc.' },
+      {
+        hint: 'Vouch for a cable that leads to no one else with --accept-isolated-link NODE:INTERFACE for each member, or use --engine llama-rpc.',
+      },
     )
   }
   const { host } = wire
@@ -99,12 +101,14 @@ class VllmPart implements OpenPart {
     return this.life.starting(signal, async (either) => {
       tell('joining the other members')
       const head = await this.meet(peers, either)
-      tell('reading weights')
       const front = await this.launch(head, either)
       // A follower says nothing when it is ready: the head's first token speaks for it.
       if (this.options.spec.rank !== 0) return { memoryBytes: null, lease: null }
+      const loading = keepTelling('reading weights', onProgress)
       const late = `vLLM was not ready after ${loadWithinMs / 60_000} minutes.`
-      await within(untilHealthy(front.url, either), { ms: loadWithinMs, signal: either, late })
+      await within(untilHealthy(front.url, either), { ms: loadWithinMs, signal: either, late }).finally(
+        loading,
+      )
       tell('asking for one token')
       return { memoryBytes: null, lease: await this.serve(front, either) }
     })

@@ -4,8 +4,9 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { HolonError } from '../../core/errors.ts'
+import type { Home } from '../../core/home.ts'
 import { fileByteSource } from '../../formats/byte-source-file.ts'
 import { readSafetensors } from '../../formats/safetensors/read-safetensors.ts'
 import type { ModelCut } from '../../protocol/pool.ts'
@@ -35,10 +36,17 @@ async function placesOf(
 ): Promise<string[]> {
   const known = host.findModel(model)?.path
   const places = known === undefined ? [] : [known, dirname(known)]
-  if (isAbsolute(model)) return [...places, model]
-  // A name from elsewhere must not lead out of the folders of models.
-  if (!/^[\w.-]+(\/[\w.-]+)?$/.test(model) || model.split('/').includes('..')) return places
-  return [...places, join(host.home.models, model), ...(await inHuggingFaceCache(model, env))]
+  const own = ownModelFolder(model, host.home)
+  if (isAbsolute(model)) return [...places, model, ...(own === null ? [] : [own])]
+  if (own === null) return places
+  return [...places, own, ...(await inHuggingFaceCache(model, env))]
+}
+
+/** Where a model that is sent to this machine is put; null for a name that would lead out of the folder of models. */
+export function ownModelFolder(model: string, home: Home): string | null {
+  const name = isAbsolute(model) ? basename(model) : model
+  if (!/^[\w.-]+(\/[\w.-]+)?$/.test(name) || /(^|\/)\.\.?(\/|$)/.test(name)) return null
+  return join(home.models, name)
 }
 
 /** `models--org--name/snapshots/<commit>`, the one that `refs/main` names first. */
