@@ -15,6 +15,7 @@ const benches = {
   tunnel: 'tunnel-bench.js',
   choice: 'choice-bench.js',
   wire: 'wire-bench.js',
+  pool: 'pool-bench.js',
 }
 
 const asked = process.argv.slice(2)

@@ -1,54 +1,25 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type FakeDriver, fakeDriver } from '../../test/fakes/fake-driver.ts'
-import { systemClock } from '../core/clock.ts'
+import { AgentStand } from '../../test/support/agent-stand.ts'
 import { HolonError } from '../core/errors.ts'
-import { homeAt } from '../core/home.ts'
 import { silentLog } from '../core/log.ts'
 import type { EngineDriver } from '../engines/engine.ts'
-import { writeGguf } from '../formats/gguf/write-gguf.ts'
 import { nodeState } from '../protocol/node.ts'
-import { type Agent, type AgentOptions, createAgent } from './agent.ts'
-import { createModelStore } from './models/model-store.ts'
+import type { Agent, AgentOptions } from './agent.ts'
 
+let stand: AgentStand
 let folder: string
-const agents: Agent[] = []
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'holon-agent-'))
-  for (const name of ['A', 'B']) await put(name)
+beforeEach(() => {
+  stand = new AgentStand()
+  folder = stand.folder
+  for (const name of ['A', 'B']) stand.put(name)
 })
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((agent) => agent.close()))
-  await rm(folder, { recursive: true, force: true })
-})
+afterEach(() => stand.end())
 
-/** A model of 1 MB; with the engine itself it is taken to need about 100 MB. */
-async function put(name: string): Promise<void> {
-  await mkdir(join(folder, 'models'), { recursive: true })
-  const bytes = writeGguf({
-    metadata: { 'general.architecture': 'llama', 'llama.context_length': 4096, 'llama.block_count': 1 },
-    tensors: [{ name: 'w', shape: [1_000_000], type: 'I8' }],
-  })
-  await writeFile(join(folder, 'models', `${name}.gguf`), bytes)
-}
-
-async function start(drivers: EngineDriver[], more: Partial<AgentOptions> = {}): Promise<Agent> {
-  const home = homeAt(folder)
-  const agent = await createAgent({
-    home,
-    drivers,
-    models: createModelStore({ home, log: silentLog, demoPath: null }),
-    memoryBudgetBytes: () => 1e9,
-    clock: systemClock,
-    log: silentLog,
-    ...more,
-    limits: { backoffMs: 20, failureHoldMs: 0, ...more.limits },
-  })
-  agents.push(agent)
-  return agent
-}
+const start = (drivers: EngineDriver[], more: Partial<AgentOptions> = {}): Promise<Agent> =>
+  stand.start(drivers, more)
 const never = new AbortController().signal
 const acquire = (agent: Agent, model: string) => agent.acquire(model, { signal: never })
 const stateOf = (agent: Agent, model: string) => agent.state().models.find(({ id }) => id === model)?.state
@@ -239,7 +210,7 @@ it('refuses a damaged file and an unknown name without starting anything', async
 
 it('finds a model that was pulled a moment ago by another process', async () => {
   const agent = await start([fakeDriver()])
-  await put('New')
+  stand.put('New')
   ;(await acquire(agent, 'New')).release()
   expect(stateOf(agent, 'New')).toBe('ready')
 })

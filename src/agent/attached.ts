@@ -82,7 +82,7 @@ class AttachingAgent implements Agent {
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
       attached: () => [...this.hosts.values()].map(({ engine }) => engine),
-      now: () => deps.clock.now(),
+      clock: deps.clock,
       changed: () => this.tell(),
     })
   }

@@ -32,6 +32,14 @@ export interface Doors {
   app: (req: IncomingMessage, res: ServerResponse) => void
 }
 
+/** What any key may read: itself, and as much as the page needs to chat. */
+const openToKeys: ReadonlySet<string> = new Set([
+  selfPath,
+  '/fleet/v1/status',
+  '/fleet/v1/models',
+  '/fleet/v1/ps',
+])
+
 /** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
 const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
@@ -93,7 +101,9 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     }
     if (!isAnonymous(path)) {
       const caller = doors.keys.identify(req)
-      if (path !== selfPath) requireAdmin(caller, 'use the management API')
+      const seat = path === '/fleet/v1/events' ? caller.attend(() => res.destroy()) : null
+      if (seat !== null) res.on('close', () => caller.leave(seat))
+      if (!openToKeys.has(path)) requireAdmin(caller, 'use the management API')
       rememberCaller(req, caller)
     }
     if (path === '/' && greetsOllama(req)) {
@@ -137,7 +147,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after',
   )
   res.setHeader('vary', 'origin')
 }

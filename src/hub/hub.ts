@@ -12,15 +12,14 @@ import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { explainOperations } from './api/explain-operation.ts'
-import { fleetOperations, type Operation } from './api/operations.ts'
+import { fleetOperations } from './api/operations.ts'
 import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
 import { keyOperations } from './auth/key-operations.ts'
 import { Keys } from './auth/keys.ts'
-import { canonicalName, ModelScope } from './auth/model-scope.ts'
+import { visibleTo } from './auth/visible-models.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
-import { offeredModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
 import { type Certificate, type CertificateFiles, CertificateWatch } from './certificate.ts'
 import { Dialects } from './dialects/dialects.ts'
@@ -295,6 +294,7 @@ class RunningHub implements Hub {
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
+      mayUse: (caller) => visibleTo(this.catalogue, caller),
       history: () => this.store.history(),
       find: (asked) => this.scheduler.look(asked, null),
     })
@@ -305,7 +305,7 @@ class RunningHub implements Hub {
         ...explainOperations(this.scheduler),
         ...poolOperations(this.pools),
         ...this.gate.operations(),
-        ...this.keyOperations(),
+        ...keyOperations({ keys: this.keys, book: this.keyBook, catalogue: this.catalogue }),
         queueOperation(admission, this.keys.ring, nodes),
       ],
       joining: {
@@ -334,15 +334,6 @@ class RunningHub implements Hub {
     )
     server.on('upgrade', this.gate.upgrade)
     return server
-  }
-
-  private keyOperations(): Operation[] {
-    return keyOperations({
-      keys: this.keys,
-      book: this.keyBook,
-      canonical: (name) => canonicalName(name),
-      countModels: (models) => offeredModels(this.catalogue, { permitted: new ModelScope(models) }).length,
-    })
   }
 
   /** Nodes tell of every request that starts or ends: few comparisons serve many. */

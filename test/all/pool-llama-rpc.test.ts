@@ -8,9 +8,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LocalPool } from '../../src/agent/pool/local-pool.ts'
 import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
 import type { EngineProcess } from '../../src/engines/engine.ts'
+import { findLlamaServer, llamaServerPlaces } from '../../src/engines/llama-server/detect.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
+import { commandLine } from '../../src/engines/llama-server/launch.ts'
+import { type Serving, serveLlama } from '../../src/engines/llama-server/serve.ts'
 import { writeGguf } from '../../src/formats/gguf/write-gguf.ts'
 import { llamaRpc } from '../../src/pool/llama-rpc/index.ts'
 import type { OpenPart, PartSpec, RunningPart } from '../../src/protocol/pool.ts'
@@ -29,7 +33,7 @@ let budgetBytes = 1e9
 /** One per machine. Only the first has the model. */
 const agents = homes.map((home, index) => {
   const pool: LocalPool = new LocalPool({
-    ...{ home, log: silentLog, now: () => Date.now(), changed: () => undefined },
+    ...{ home, log: silentLog, clock: systemClock, changed: () => undefined },
     findModel: (id) => (index === 0 && id === model ? { path: modelPath, sizeBytes: 1e7 } : null),
     memory: () => ({ budgetBytes, usedBytes: pool.heldBytes() }),
   })
@@ -53,6 +57,21 @@ const soloEngine = (): Promise<EngineProcess> =>
     ...{ modelId: model, modelPath, contextTokens: 2048, parallel: 4, threads: null, embedding: false },
     ...{ onProgress: () => undefined, onLog: () => undefined, signal },
   })
+
+async function soloWithAdapter(): Promise<Serving> {
+  const binary = await findLlamaServer(llamaServerPlaces(homes[0]!), { rpc: true })
+  const chosen = { modelId: model, modelPath, contextTokens: 2048, parallel: 4, threads: 1, embedding: false }
+  const args = [...commandLine(binary!.flags, { ...chosen, pooling: null }), '--lora', adapter]
+  const quiet = { onProgress: () => undefined, onLog: () => undefined, signal }
+  return serveLlama({
+    binary: binary!.path,
+    args,
+    home: homes[0]!,
+    modelId: model,
+    embedding: false,
+    ...quiet,
+  })
+}
 
 /** Changes two matrices of the first layer so much that the answer is another. */
 function smallAdapter(): Uint8Array {
@@ -115,15 +134,35 @@ async function launch(of: readonly PartSpec[]): Promise<Group> {
   }
 }
 
-async function say(engine: Pick<EngineProcess, 'origin' | 'headers'>, body: object): Promise<string> {
+type Engine = Pick<EngineProcess, 'origin' | 'headers'>
+interface Said {
+  text: string
+  /** Of each token, as the engine computed it. */
+  logprobs: number[]
+}
+
+async function say(engine: Engine, body: object): Promise<Said> {
   const response = await fetch(`${engine.origin}/v1/completions`, {
     method: 'POST',
     headers: { ...engine.headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, max_tokens: 24, temperature: 0, cache_prompt: false, ...body }),
+    body: JSON.stringify({
+      ...{ model, max_tokens: 24, temperature: 0, cache_prompt: false, logprobs: 1, ignore_eos: true },
+      ...body,
+    }),
   })
-  const answer = (await response.json()) as { choices: { text: string }[] }
   expect(response.status).toBe(200)
-  return answer.choices[0]!.text
+  const answer = (await response.json()) as {
+    choices: { text: string; logprobs: { content: { logprob: number }[] } }[]
+  }
+  const { text, logprobs } = answer.choices[0]!
+  return { text, logprobs: logprobs.content.map(({ logprob }) => logprob) }
+}
+
+/** The same words, each as likely as with the other engine. */
+function expectSame(one: Said, other: Said): void {
+  expect(one.text).toBe(other.text)
+  expect(one.logprobs.length).toBe(24)
+  for (const [index, value] of one.logprobs.entries()) expect(value).toBeCloseTo(other.logprobs[index]!, 2)
 }
 
 const prompts = ['The machines are', 'Once upon a time', 'one two three', 'What holds it together?']
@@ -159,13 +198,14 @@ describe.skipIf(process.platform !== 'linux')('a model on three agents', () => {
     try {
       const lease = group.head.lease!()
       for (const prompt of [...prompts, long]) {
-        expect(await say(lease, { prompt })).toBe(await say(solo, { prompt }))
+        expectSame(await say(lease, { prompt }), await say(solo, { prompt }))
       }
       const [pooled, alone] = await Promise.all([
         Promise.all(prompts.map((prompt) => say(lease, { prompt }))),
         Promise.all(prompts.map((prompt) => say(solo, { prompt }))),
       ])
-      expect(pooled).toEqual(alone)
+      for (const [index, said] of pooled.entries()) expectSame(said, alone[index]!)
+      expect(new Set(pooled.map(({ text }) => text)).size).toBeGreaterThan(1)
       // It is really spread: both workers run and hold weights.
       expect(processes('ggml-rpc-server')).toHaveLength(2)
       lease.release()
@@ -176,16 +216,23 @@ describe.skipIf(process.platform !== 'linux')('a model on three agents', () => {
   }, 300_000)
 
   test('with an adapter says what the solo engine says with it, and not what it says without', async () => {
-    const group = await launch(await specs((head) => (head.lora = [{ path: adapter }])))
+    const group = await launch(
+      await specs((head) => {
+        head.lora = [{ path: adapter }]
+      }),
+    )
+    const alone = await soloWithAdapter()
     try {
       const lease = group.head.lease!()
-      const [prompt = ''] = prompts
-      const without = await say(lease, { prompt, lora: [] })
-      const half = await say(lease, { prompt, lora: [{ id: 0, scale: 1 }] })
-      expect(without).toBe(await say(solo, { prompt }))
-      expect(half).not.toBe(without)
+      for (const prompt of prompts) {
+        const adapted = await say(lease, { prompt, lora: [{ id: 0, scale: 1 }] })
+        expectSame(adapted, await say(alone, { prompt, lora: [{ id: 0, scale: 1 }] }))
+        const plain = await say(lease, { prompt, lora: [{ id: 0, scale: 0 }] })
+        expectSame(plain, await say(solo, { prompt }))
+        expect(adapted.logprobs).not.toEqual(plain.logprobs)
+      }
     } finally {
-      await group.stop()
+      await Promise.all([group.stop(), alone.child.stop(0)])
     }
   }, 300_000)
 
@@ -225,9 +272,8 @@ describe.skipIf(process.platform !== 'linux')('a model on three agents', () => {
   test('starts again on weights that its workers kept, and says the same', async () => {
     for (const round of [1, 2]) {
       const group = await launch(await specs())
-      expect(await say(group.head.lease!(), { prompt: `again ${round}` })).toBe(
-        await say(solo, { prompt: `again ${round}` }),
-      )
+      const prompt = `again ${round}`
+      expectSame(await say(group.head.lease!(), { prompt }), await say(solo, { prompt }))
       await group.stop()
     }
   }, 300_000)

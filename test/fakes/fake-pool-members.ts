@@ -135,6 +135,13 @@ export class FakeMachine extends FakeNode {
     }
   }
 
+  /** Alone it takes no more than it has memory for, as a real agent. */
+  override acquire(id: string, options: Parameters<FakeNode['acquire']>[1]): ReturnType<FakeNode['acquire']> {
+    const { sizeBytes } = this.models.find((model) => model.id === id) ?? { sizeBytes: 0 }
+    if (sizeBytes <= this.options.memoryBytes) return super.acquire(id, options)
+    return Promise.reject(new HolonError('model_too_big', `${id} does not fit the memory of ${this.name}.`))
+  }
+
   breakDown(reason: string): void {
     this.part?.die(reason)
   }

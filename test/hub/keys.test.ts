@@ -1,7 +1,17 @@
 /** Keys as clients and owners meet them: over HTTP, on a hub with a fake engine behind it. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { CreateKeyResponse, KeyInfo } from '../../src/protocol/keys.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { silentLog } from '../../src/core/log.ts'
+import { Keys } from '../../src/hub/auth/keys.ts'
+import { hashOf } from '../../src/hub/auth/secrets.ts'
+import { createHub } from '../../src/hub/index.ts'
+import type { KeyBook } from '../../src/hub/store/key-book.ts'
+import { type CreateKeyResponse, type KeyInfo, noLimits } from '../../src/protocol/keys.ts'
+import { FakeEngine } from './fake-engine.ts'
 import { aModel, FakeNode } from './fake-node.ts'
 import { chat, errorOf, type Stand, startStand } from './start-hub.ts'
 
@@ -169,7 +179,13 @@ describe('scopes', () => {
     const { key, info } = await make({ label: 'narrow', models: ['tiny', 'thi*'] })
     expect(info.models).toEqual(['tiny', 'thi*'])
     const rows = (await (await fetch(`${stand.url}/v1/models`, as(key))).json()) as { data: { id: string }[] }
-    expect(rows.data.map(({ id }) => id)).toEqual(['tiny', 'third'])
+    expect(rows.data.map(({ id }) => id).filter((id) => !id.startsWith('auto'))).toEqual(['tiny', 'third'])
+    // Whoever lets the hub choose gets none but those.
+    for (let request = 0; request < 6; request++) {
+      expect((await stand.post(path, chat('hello', { model: 'auto:best' }), as(key))).status).toBe(200)
+    }
+    const asked = new Set(stand.engine.seen.map(({ body }) => String(body.model)))
+    expect([...asked].filter((name) => name !== 'tiny' && name !== 'third')).toEqual([])
     const tags = (await (await fetch(`${stand.url}/api/tags`, as(key))).json()) as {
       models: { name: string }[]
     }
@@ -330,6 +346,15 @@ describe('revoking', () => {
     expect((await manage<{ lines: unknown[] }>('/fleet/v1/queue')).lines).toEqual([])
   })
 
+  test('of an admin key ends the feed of events that it reads', async () => {
+    const { key, info } = await make({ label: 'watcher', admin: true })
+    const feed = await fetch(`${stand.url}/fleet/v1/events`, as(key))
+    const text = feed.text()
+    expect(feed.status).toBe(200)
+    await manage('/fleet/v1/keys/revoke', { key: info.id })
+    await expect(text).rejects.toThrow()
+  })
+
   test('of one that is forgotten takes it from the list, and a good one is not forgotten', async () => {
     const { info } = await make({ label: 'old' })
     expect((await stand.post('/fleet/v1/keys/forget', { key: 'old' }, as(owner))).status).toBe(400)
@@ -367,13 +392,40 @@ describe('on this machine alone', () => {
   })
 })
 
+test('outlives the hub, with what it has used of its quota', async () => {
+  const engine = new FakeEngine()
+  await engine.start()
+  const home = await mkdtemp(join(tmpdir(), 'holon-keys-'))
+  const open = async () => {
+    const config = { host: '127.0.0.1', port: 0, version: '1', home, apiKey: owner }
+    const hub = createHub({
+      config,
+      nodes: [new FakeNode(engine.origin)],
+      clock: systemClock,
+      log: silentLog,
+    })
+    const { url } = await hub.listen()
+    const send = (key: string, where: string, body?: object) =>
+      fetch(url + where, { method: body ? 'POST' : 'GET', ...as(key), body: body && JSON.stringify(body) })
+    return { hub, send }
+  }
+  const first = await open()
+  const made = await first.send(owner, '/fleet/v1/keys', { label: 'daily', limits: { tokensPerMonth: 5 } })
+  const { key } = (await made.json()) as CreateKeyResponse
+  expect((await first.send(key, path, chat('hello'))).status).toBe(200)
+  await first.hub.close(200)
+  const second = await open()
+  const self = (await (await second.send(key, '/fleet/v1/keys/self')).json()) as KeyInfo
+  expect(self).toMatchObject({ label: 'daily', tokensThisMonth: expect.any(Number) })
+  expect(self.tokensThisMonth).toBeGreaterThan(5)
+  const refused = await second.send(key, path, chat('hello'))
+  expect([refused.status, (await errorOf(refused)).error.code]).toEqual([429, 'insufficient_quota'])
+  await second.hub.close(200)
+  await engine.stop()
+  await rm(home, { recursive: true, force: true })
+})
+
 test('ten thousand keys cost a request no more than one look-up, and one more is refused', async () => {
-  const { KeyBook } = await import('../../src/hub/store/key-book.ts')
-  const { Keys } = await import('../../src/hub/auth/keys.ts')
-  const { noLimits } = await import('../../src/protocol/keys.ts')
-  const { systemClock } = await import('../../src/core/clock.ts')
-  const { silentLog } = await import('../../src/core/log.ts')
-  const { hashOf } = await import('../../src/hub/auth/secrets.ts')
   const records = Array.from({ length: 10_000 }, (_, index) => ({
     id: `key_${index}`,
     hash: hashOf(`hk_${index}`),

@@ -145,6 +145,7 @@ describe('a hub with a certificate', () => {
       })
       req.on('error', reject)
       req.on('response', (response) => {
+        response.on('error', reject)
         let text = ''
         response.setEncoding('utf8').on('data', (chunk: string) => {
           text += chunk

@@ -3,6 +3,8 @@
  * with it, with the hub's stream, or when it is told to.
  */
 import { networkInterfaces } from 'node:os'
+import type { Clock } from '../../core/clock.ts'
+import { systemClock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Home } from '../../core/home.ts'
 import type { Log } from '../../core/log.ts'
@@ -21,6 +23,7 @@ import type {
   PoolEngineId,
   PoolMember,
 } from '../../protocol/pool.ts'
+import { LocalWeights } from '../pool-weights/local-weights.ts'
 import { HeldPart } from './held-part.ts'
 import { promisedBytes } from './promised-bytes.ts'
 
@@ -31,24 +34,29 @@ export interface LocalPoolOptions {
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
   attached?: MemberHost['attached']
-  now(): number
+  clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void
   engines?: readonly PoolEngine[]
 }
 
+const tellMs = 5_000
+
 /** Engines whose processes run here; the others only speak to a cluster that is already there. */
 const takesTheMachine: ReadonlySet<PoolEngineId> = new Set(['llama-rpc', 'mlx', 'vllm'])
 
 export class LocalPool implements PoolMember {
+  readonly weights: LocalWeights
   private readonly options: LocalPoolOptions
   private readonly engines: readonly PoolEngine[]
   private readonly parts = new Map<string, HeldPart>()
   private readonly closing = new AbortController()
+  private cancelTelling: () => void = () => undefined
 
   constructor(options: LocalPoolOptions) {
     this.options = options
     this.engines = options.engines ?? poolEngines
+    this.weights = new LocalWeights({ ...options, clock: systemClock })
   }
 
   async inspect({ engine, model }: { engine: PoolEngineId; model: string }): Promise<MemberFacts> {
@@ -71,10 +79,11 @@ export class LocalPool implements PoolMember {
         if (this.parts.get(spec.pool) === part) this.parts.delete(spec.pool)
         this.options.changed()
       },
-      now: () => this.options.now(),
+      now: () => this.options.clock.now(),
     })
     this.parts.set(spec.pool, part)
     this.options.changed()
+    this.keepTelling()
     await part.opened()
     return part
   }
@@ -101,7 +110,18 @@ export class LocalPool implements PoolMember {
 
   async close(): Promise<void> {
     this.closing.abort(new HolonError('engine_unavailable', 'This machine is stopping.'))
+    this.cancelTelling()
     await Promise.all([...this.parts.values()].map((part) => part.stop()))
+  }
+
+  /** Memory changes without an event. */
+  private keepTelling(): void {
+    this.cancelTelling()
+    this.cancelTelling = this.options.clock.after(tellMs, () => {
+      if (this.parts.size === 0) return
+      this.options.changed()
+      this.keepTelling()
+    })
   }
 
   private demandPlace(spec: PartSpec): void {

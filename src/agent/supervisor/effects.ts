@@ -94,7 +94,7 @@ export interface SupervisorConfig {
 export const supervisorDefaults: Omit<SupervisorConfig, 'memoryBudgetBytes'> = {
   defaults: { contextTokens: 8192, parallel: 4 },
   idleUnloadMs: 10 * 60_000,
-  memoryWaitMs: 60_000,
+  memoryWaitMs: 180_000,
   drainMs: 60_000,
   failureHoldMs: 5_000,
   backoffMs: 1_000,

@@ -25,7 +25,7 @@ describe('findRoom', () => {
 
   it('waits for one that was brought back a moment ago, and not when others suffice', () => {
     const back = holder('back', 60, { staysUntil: 7000 })
-    expect(findRoom(80, 100, [back], 0)).toEqual({ kind: 'later', atMs: 7000 })
+    expect(findRoom(80, 100, [back], 0)).toEqual({ kind: 'later', atMs: 7000, staying: ['back'] })
     expect(findRoom(80, 100, [back], 7000)).toEqual({ kind: 'soon', leave: ['back'] })
     expect(findRoom(40, 100, [back, holder('cold', 40, { cost: 50 })], 0)).toEqual({
       kind: 'soon',

@@ -22,8 +22,8 @@ export type Room =
   | { kind: 'now' }
   /** After these have left, or after those have that are leaving already. */
   | { kind: 'soon'; leave: string[] }
-  /** Idle ones suffice, but they stay until then. */
-  | { kind: 'later'; atMs: number }
+  /** Idle ones suffice, but these of them stay until then. */
+  | { kind: 'later'; atMs: number; staying: string[] }
   /** Only when these have ended their answers; none where even that is not enough yet. */
   | { kind: 'busy'; end: string[] }
 
@@ -39,7 +39,7 @@ export function findRoom(
   const idle = holders.filter((holder) => holder.use === 'idle')
   const free = idle.filter((holder) => holder.staysUntil <= nowMs)
   if (sumOf(free) >= stillMissing) return { kind: 'soon', leave: cheapest(free, stillMissing) }
-  if (sumOf(idle) >= stillMissing) return { kind: 'later', atMs: whenEnough(idle, stillMissing) }
+  if (sumOf(idle) >= stillMissing) return whenEnough(idle, stillMissing, nowMs)
   const could = holders.filter((holder) => holder.use === 'idle' || holder.use === 'busy')
   if (sumOf(could) < stillMissing) return { kind: 'busy', end: [] }
   const chosen = new Set(cheapest(could, stillMissing))
@@ -69,13 +69,15 @@ function cheapest(holders: readonly Holder[], bytes: number): string[] {
   return chosen.map((holder) => holder.model)
 }
 
-function whenEnough(idle: readonly Holder[], bytes: number): number {
+function whenEnough(idle: readonly Holder[], bytes: number, nowMs: number): Room {
   let found = 0
-  for (const holder of [...idle].sort((a, b) => a.staysUntil - b.staysUntil)) {
-    found += holder.reservedBytes
-    if (found >= bytes) return holder.staysUntil
+  const staying: string[] = []
+  for (const { reservedBytes, staysUntil, model } of [...idle].sort((a, b) => a.staysUntil - b.staysUntil)) {
+    found += reservedBytes
+    if (staysUntil > nowMs) staying.push(model)
+    if (found >= bytes) return { kind: 'later', atMs: staysUntil, staying }
   }
-  return Number.POSITIVE_INFINITY
+  return { kind: 'busy', end: [] }
 }
 
 function sumOf(holders: readonly Holder[]): number {

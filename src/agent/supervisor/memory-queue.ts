@@ -51,7 +51,7 @@ export class MemoryQueue {
   /** Whether `needBytes` are free now, and nobody waits for them. */
   hasRoom(needBytes: number): boolean {
     if (this.table.all().some((slot) => slot.state === 'waiting')) return false
-    return this.room(needBytes).kind === 'now'
+    return this.room(needBytes, 0).kind === 'now'
   }
 
   /** Starts what fits, first come first served; makes room for the first that does not. */
@@ -59,7 +59,7 @@ export class MemoryQueue {
     this.cancelAgain()
     const queue = this.table.all().filter((slot) => slot.state === 'waiting')
     for (const slot of queue.sort((a, b) => a.queuedAt - b.queuedAt)) {
-      const room = this.room(slot.plan?.needBytes ?? 0)
+      const room = this.room(slot.plan?.needBytes ?? 0, slot.waiting.size)
       if (room.kind === 'now') {
         this.actions.start(slot)
         continue
@@ -75,11 +75,11 @@ export class MemoryQueue {
     this.endTurns()
   }
 
-  private room(needBytes: number): Room {
+  private room(needBytes: number, waiting: number): Room {
     const holders = this.table
       .all()
       .filter((slot) => slot.attempt !== null)
-      .map((slot) => this.warmth.holder(slot))
+      .map((slot) => this.warmth.holder(slot, waiting))
     return findRoom(needBytes, this.table.config.memoryBudgetBytes(), holders, this.table.clock.now())
   }
 
@@ -91,13 +91,17 @@ export class MemoryQueue {
         this.warmth.evicted(leaving)
         this.actions.stop(leaving)
       }
-    } else if (room.kind === 'later') {
-      this.again(room.atMs)
-    } else if (room.kind === 'busy') {
-      const holders = room.end.map((model) => this.table.get(model)!)
-      const turnAt = slot.waitsSince + this.warmth.turnMs(slot, holders)
-      if (this.table.clock.now() < turnAt) this.again(turnAt)
-      else for (const holder of holders) this.letEnd(holder, slot)
+      return
+    }
+    if (room.kind === 'now') return
+    const holders = (room.kind === 'later' ? room.staying : room.end).map((model) => this.table.get(model)!)
+    const turnAt = slot.waitsSince + this.warmth.turnMs(slot, holders)
+    const now = this.table.clock.now()
+    if (now < turnAt) this.again(room.kind === 'later' ? Math.min(room.atMs, turnAt) : turnAt)
+    else {
+      for (const holder of holders) this.letEnd(holder, slot)
+      // Those that only stayed may leave now.
+      if (room.kind === 'later' && holders.some((holder) => holder.yields)) this.again(now)
     }
   }
 

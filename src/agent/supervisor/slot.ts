@@ -52,10 +52,9 @@ export interface Slot {
   leftIdleAt: number | null
   /** It was brought back a moment ago, and does not leave for another before this. */
   staysUntil: number
-  /** Requests since it came up, beside those that had waited for it. */
-  askedAgain: number
-  /** When it last had to leave, nobody had asked for it again. */
-  stayedInVain: boolean
+  /** When it was last asked for, and the usual time between two requests of late; null before the second. */
+  askedAt: number
+  gapMs: number | null
   /** It ends its answers for another model; whoever asks for it now waits. */
   yields: boolean
   cancelTimer: () => void
@@ -94,8 +93,8 @@ export function newSlot(facts: ModelFacts): Slot {
     evictedAt: null,
     leftIdleAt: null,
     staysUntil: 0,
-    askedAgain: 0,
-    stayedInVain: false,
+    askedAt: 0,
+    gapMs: null,
     yields: false,
     cancelTimer: () => undefined,
     cancelHealth: () => undefined,

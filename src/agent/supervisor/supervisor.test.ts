@@ -107,7 +107,7 @@ describe('memory', () => {
     supervisor.running(1)
     supervisor.onAcquire(2, model('next', 80))
     supervisor.done()
-    supervisor.clock.advance(60_000)
+    supervisor.clock.advance(180_000)
     expect(supervisor.done()).toEqual(['refuse 2 overloaded'])
     expect(supervisor.state('next')).toBe('absent')
   })

@@ -65,9 +65,8 @@ export class Supervisor {
   onAcquire(ticket: number, facts: ModelFacts): void {
     if (this.refuseWhenClosing(ticket)) return
     const slot = this.table.ofFacts(facts)
-    this.warmth.histories.of(facts.id).asked(this.table.clock.now())
+    this.warmth.asked(slot)
     if (slot.state === 'ready' && !slot.yields) {
-      slot.askedAgain++
       this.grant(slot, ticket)
       return
     }
@@ -80,6 +79,7 @@ export class Supervisor {
     if (slot.yields) this.table.effects.progress(ticket, yielding)
     else if (slot.progress) this.table.effects.progress(ticket, slot.progress)
     if (slot.state === 'absent' || slot.state === 'failed') this.queue.admit(slot)
+    else if (slot.state === 'waiting') this.queue.retry()
   }
 
   onLoad(ticket: number, facts: ModelFacts, wish: Wish, terms: LoadTerms = {}): void {

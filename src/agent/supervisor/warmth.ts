@@ -17,12 +17,11 @@ const backWithinLeastMs = 2 * 60_000
 const staysLoads = 4
 const staysLeastMs = 2_000
 const staysMostMs = 60_000
-/** Unasked for so long, it leaves all the same: waiting longer than a load takes would cost more than it saves. */
-const unaskedLeastMs = 1_000
-const unaskedMostMs = 15_000
+/** How much the latest gap counts. */
+const gapWeight = 0.3
 /** How long a model that answers without a pause keeps one waiting that has no room. */
 const turnLeastMs = 5_000
-const turnMostMs = 20_000
+const turnMostMs = 60_000
 /** A model stays through this many of its usual gaps, and no longer than this many times the usual idle time. */
 const gapsKept = 3
 const longestIdleTimes = 12
@@ -43,6 +42,15 @@ export class Warmth {
     this.histories = histories
   }
 
+  asked(slot: Slot): void {
+    const now = this.clock.now()
+    this.histories.of(slot.facts.id).asked(now)
+    const gapMs = now - slot.askedAt
+    if (slot.askedAt > 0)
+      slot.gapMs = slot.gapMs === null ? gapMs : slot.gapMs + (gapMs - slot.gapMs) * gapWeight
+    slot.askedAt = now
+  }
+
   /** It came up. Those who waited for it are being served. */
   ready(slot: Slot): void {
     const now = this.clock.now()
@@ -50,9 +58,7 @@ export class Warmth {
     this.histories.of(slot.facts.id).loaded(tookMs)
     const soon = Math.max(backWithinLeastMs, backWithinLoads * tookMs)
     const back = slot.evictedAt !== null && now - slot.evictedAt < soon
-    slot.staysUntil =
-      back && !slot.stayedInVain ? now + clamp(staysLoads * tookMs, staysLeastMs, staysMostMs) : 0
-    slot.askedAgain = 0
+    slot.staysUntil = back ? now + clamp(staysLoads * tookMs, staysLeastMs, staysMostMs) : 0
   }
 
   /** Where an engine does not say how long a load takes, the loads before do. */
@@ -66,8 +72,6 @@ export class Warmth {
   /** It is asked to leave for another. */
   evicted(slot: Slot): void {
     slot.evictedAt = this.clock.now()
-    // Whoever asks A, B, A, B one after the other gains nothing from waiting between.
-    slot.stayedInVain = slot.askedAgain === 0
   }
 
   /** Idle time after which it leaves; null for never. Milliseconds. */
@@ -80,10 +84,10 @@ export class Warmth {
       : clamp(gapsKept * gapMs, idleUnloadMs, longestIdleTimes * idleUnloadMs)
   }
 
-  holder(slot: Slot): Holder {
+  /** @param waiting callers of the model that it would leave for */
+  holder(slot: Slot, waiting: number): Holder {
     const now = this.clock.now()
     const history = this.histories.of(slot.facts.id)
-    const unaskedMs = clamp(this.loadMs(slot), unaskedLeastMs, unaskedMostMs)
     return {
       model: slot.facts.id,
       reservedBytes: reservedBytes(slot),
@@ -91,7 +95,7 @@ export class Warmth {
       rank: slot.kept ? 2 : slot.facts.demo ? 1 : 0,
       cost: history.recentUses(now) * Math.max(1, history.loadS ?? 1),
       usedAt: slot.usedAt,
-      staysUntil: slot.yields ? 0 : Math.min(slot.staysUntil, slot.usedAt + unaskedMs),
+      staysUntil: slot.yields ? 0 : Math.min(slot.staysUntil, this.worthWaitingUntil(slot, waiting)),
     }
   }
 
@@ -120,6 +124,16 @@ export class Warmth {
     const now = this.clock.now()
     const history = this.histories.of(slot.facts.id)
     return history.habit(now + lookAheadMs) + history.recentUses(now)
+  }
+
+  /**
+   * A caller that finds it here is spared two loads, there and back; those of the other model wait meanwhile. So it is
+   * worth staying while requests come faster than one per two loads and waiting caller. Whoever asks A, B, A, B one after
+   * the other asks more slowly than that, and does not wait in between.
+   */
+  private worthWaitingUntil({ gapMs, askedAt, facts }: Slot, waiting: number): number {
+    const sparedMs = (2 * (this.histories.of(facts.id).loadS ?? 0) * 1000) / Math.max(1, waiting)
+    return gapMs === null || gapMs >= sparedMs ? 0 : askedAt + sparedMs
   }
 
   private loadMs(slot: Slot): number {

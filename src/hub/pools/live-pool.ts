@@ -9,6 +9,7 @@ import type { GroupPlacement } from '../../pool/preview/placement.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { PoolView } from '../../protocol/pools.ts'
+import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
 import { GroupLaunch } from './group-launch.ts'
 import { lookAt } from './look.ts'
@@ -75,6 +76,7 @@ export class LivePool {
       checked = { kind: 'refused', error: asHolonError(thrown), member: null }
     }
     this.options.controller.onChecked(this.options.wish.name, attempt, checked)
+    this.choose()
   }
 
   open(attempt: number, rank: number): void {
@@ -119,17 +121,34 @@ export class LivePool {
 
   /** Pooled, or on one member alone: by what is known of the speeds now. */
   choose(): void {
-    const { controller, wish, clock } = this.options
-    const { solo } = this
+    this.decideChoice()
+    this.options.controller.onPin(this.options.wish.name, this.choice.pin)
+  }
+
+  /** Members may have got other cables; ways that are known and fresh are left alone. Nothing while it answers. */
+  async refreshLinks(): Promise<void> {
+    const { wish, links } = this.options
+    if (this.node.isBusy) return
+    const handles = wish.members.flatMap((id) => this.handleOf(id) ?? [])
+    const here = handles.filter((handle) => handle.state().state === 'ready')
+    const modelOn = (node: NodeHandle) => this.idsOn.get(node.id) ?? wish.model
+    const looked = await lookAt(here, { engine: wish.engine, modelOn, ownBytes: () => 0 })
+    for (const [at, { facts }] of looked.entries())
+      if (facts) links.note(here[at] as NodeHandle, facts.interfaces)
+    if (!this.node.isBusy) await links.measure(here.map(({ id }) => id))
+  }
+
+  private decideChoice(): void {
+    const { clock } = this.options
     const pinned = this.choice.pin
+    const there = this.solo && this.handleOf(this.solo.node)?.state().state === 'ready' ? this.solo : null
     this.choice = choosePin({
       pinned,
       pooled: this.pooledSpeed(),
-      solo: solo && { ...this.soloSpeed(), node: solo.node, name: solo.name },
+      solo: there && { ...this.soloSpeed(), node: there.node, name: there.name },
       sinceSwitchMs: clock.now() - this.switchedMs,
     })
     if (this.choice.pin !== pinned) this.switchedMs = clock.now()
-    controller.onPin(wish.name, this.choice.pin)
   }
 
   private async look(attempt: number, ids: readonly string[]): Promise<Checked> {
@@ -156,6 +175,7 @@ export class LivePool {
     if (decision.kind === 'solo') return { kind: 'solo', node: decision.solo.node }
     const { group } = decision
     this.learn(group, decision.solo, ids.length === wish.members.length)
+    if (this.choice.pin !== null) return { kind: 'solo', node: this.choice.pin }
     const ordered = group.members.map(({ node }) => this.handleOf(node) as NodeHandle)
     this.prepared.clear()
     this.prepared.set(attempt, { group, handles: ordered })
@@ -172,8 +192,7 @@ export class LivePool {
     if (!whole) return
     this.predictedTokS = group.placement.decodeTokS.expected
     this.solo = solo
-    // The controller is in the middle of a step: what follows from it comes after.
-    queueMicrotask(() => this.choose())
+    this.decideChoice()
   }
 
   private makeLaunch(attempt: number): GroupLaunch | null {
@@ -189,7 +208,16 @@ export class LivePool {
       modelIds: ready.handles.map(({ id }) => this.idsOn.get(id) ?? wish.model),
       hosts,
       mode,
-      before: () => this.freeMembers(ready.handles),
+      before: async (options) => {
+        await this.freeMembers(ready.handles)
+        await bringWeights({
+          ...options,
+          model: wish.model,
+          plan: ready.group,
+          handles: ready.handles,
+          hosts,
+        })
+      },
       events: {
         opened: (rank) => controller.onOpened(name, attempt, rank),
         started: (rank) => controller.onStarted(name, attempt, rank),
@@ -220,7 +248,7 @@ export class LivePool {
     const rank = standing?.ranks.indexOf(node.id) ?? -1
     const launch = standing?.attempt == null ? null : this.launchOf(standing.attempt)
     if (rank !== -1 && launch)
-      return launch.memoryOf(rank) ?? launch.options.group.placement.memory[rank]?.totalBytes ?? 0
+      return Math.max(launch.memoryOf(rank) ?? 0, launch.options.group.plan.members[rank]?.limitBytes ?? 0)
     const id = this.idsOn.get(node.id)
     return node.state().running.find((running) => running.id === id)?.memoryBytes ?? 0
   }

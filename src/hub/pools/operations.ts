@@ -40,9 +40,7 @@ export function poolOperations(pools: Pools): Operation[] {
       'The pools, with their members and who answers now.',
       null,
       poolsResponse,
-      () => ({
-        pools: pools.views(),
-      }),
+      async () => ({ pools: await pools.views() }),
     ),
     operation<PreviewRequest>(
       'post',
@@ -166,8 +164,8 @@ async function chooseEngine(
   )
 }
 
-function viewOf(pools: Pools, name: string): PoolView {
-  const view = pools.views().find((one) => one.name === name)
+async function viewOf(pools: Pools, name: string): Promise<PoolView> {
+  const view = (await pools.views()).find((one) => one.name === name)
   if (view) return view
   throw new HolonError('pool_not_found', `There is no pool called ${name}.`)
 }

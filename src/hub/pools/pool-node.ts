@@ -54,6 +54,11 @@ export class PoolNode implements NodeHandle {
     this.source = source
   }
 
+  /** Answers of its group are under way. */
+  get isBusy(): boolean {
+    return this.active.size > 0
+  }
+
   /** A new object whenever something changed, and the same until then. */
   state(): NodeState {
     this.picture ??= this.take()

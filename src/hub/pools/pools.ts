@@ -41,6 +41,8 @@ interface Waiting {
 }
 
 const pinEveryMs = 30_000
+const linksEveryMs = 5 * 60_000
+const closeWithinMs = 5_000
 
 export class Pools {
   readonly options: PoolsOptions
@@ -48,10 +50,15 @@ export class Pools {
   private readonly live = new Map<string, LivePool>()
   private readonly speeds = new SpeedBook()
   private readonly waiting = new Map<number, Waiting>()
+  /** Ids of the nodes that were there last. */
+  private readonly here = new Set<string>()
   private tickets = 0
   private readonly stops: (() => void)[] = []
   private stopPins: (() => void) | null = null
+  private stopLinks: (() => void) | null = null
   private closed = false
+  /** Settled when the pools of before are known. */
+  private restored: Promise<void> = Promise.resolve()
 
   constructor(options: PoolsOptions) {
     this.options = options
@@ -60,10 +67,17 @@ export class Pools {
 
   /** Forms again what an earlier life of the hub was asked for. Never throws. */
   async start(): Promise<void> {
-    const { fleet, book, log } = this.options
-    this.stops.push(fleet.subscribe(() => this.watchNodes()))
-    this.watchNodes()
+    const { fleet } = this.options
+    this.stops.push(fleet.subscribe((node) => (node === undefined ? this.watchList() : this.watchNode(node))))
+    this.watchList()
     this.watchPins()
+    this.watchLinks()
+    this.restored = this.restore()
+    await this.restored
+  }
+
+  private async restore(): Promise<void> {
+    const { book, log } = this.options
     try {
       for (const wish of await book.all()) {
         if (this.closed || this.live.has(wish.name)) continue
@@ -77,6 +91,7 @@ export class Pools {
 
   /** Resolves when its members were looked at and the wish is kept. @throws HolonError pool_impossible, store_unavailable */
   async create(wish: PoolWish): Promise<void> {
+    await this.restored
     poolEngine(wish.engine, this.options.engines)
     if (this.live.has(wish.name)) this.refuseName(wish.name)
     this.add(wish)
@@ -90,6 +105,7 @@ export class Pools {
       await this.options.book.add(wish, this.options.clock.now())
     } catch (error) {
       await this.ticket((ticket) => this.controller.onRemove(ticket, wish.name))
+      this.drop(wish.name)
       throw error
     }
     this.options.onEvent('pool.created', { pool: wish.name, model: wish.model, members: wish.members })
@@ -101,6 +117,7 @@ export class Pools {
       throw new HolonError('pool_not_found', `There is no pool called ${name}.`)
     await this.options.book.remove(name)
     await this.ticket((ticket) => this.controller.onRemove(ticket, name))
+    this.drop(name)
     this.options.onEvent('pool.removed', { pool: name })
   }
 
@@ -109,7 +126,8 @@ export class Pools {
     this.controller.onRetry(name)
   }
 
-  views(): PoolView[] {
+  async views(): Promise<PoolView[]> {
+    await this.restored
     return this.controller.standings().flatMap(({ wish }) => this.live.get(wish.name)?.view() ?? [])
   }
 
@@ -119,8 +137,12 @@ export class Pools {
     this.closed = true
     for (const stop of this.stops) stop()
     this.stopPins?.()
+    this.stopLinks?.()
     this.controller.onClose()
-    while (this.controller.size > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    // What does not confirm its end by then ends with its stream.
+    const end = performance.now() + closeWithinMs
+    while (this.controller.size > 0 && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     for (const name of [...this.live.keys()]) this.drop(name)
   }
 
@@ -175,32 +197,28 @@ export class Pools {
       refused: (ticket, error) => this.settle(ticket, error),
       removed: (ticket) => this.settle(ticket),
       changed: (name) => {
-        // A pool that is gone leaves the fleet with its last change.
-        if (this.controller.standing(name) === null) queueMicrotask(() => this.dropIfGone(name))
-        else of(name)?.changed()
+        of(name)?.changed()
       },
       log: (level, fields, message) => this.options.log[level](fields, message),
     }
   }
 
-  private dropIfGone(name: string): void {
-    if (this.controller.standing(name) === null) this.drop(name)
-  }
-
-  /** A node that is suspect for a moment is not gone; one that comes back counts when it is trusted again. */
-  private watchNodes(): void {
+  private watchList(): void {
     const seen = new Set<string>()
     for (const node of this.options.fleet.nodes) {
-      if (node.pool === undefined) continue
       seen.add(node.id)
-      const { state } = node.state()
-      if (state === 'ready') this.tell(node, true)
-      else if (state === 'gone') this.tell(node, false)
+      this.watchNode(node)
     }
     for (const id of [...this.here]) if (!seen.has(id)) this.tellGone(id)
   }
 
-  private readonly here = new Set<string>()
+  /** A node that is suspect for a moment is not gone; one that comes back counts when it is trusted again. */
+  private watchNode(node: NodeHandle): void {
+    if (node.pool === undefined) return
+    const { state } = node.state()
+    if (state === 'ready') this.tell(node, true)
+    else if (state === 'gone') this.tell(node, false)
+  }
 
   private tell(node: NodeHandle, here: boolean): void {
     if (this.here.has(node.id) === here) return
@@ -219,6 +237,15 @@ export class Pools {
     this.stopPins = this.options.clock.after(pinEveryMs, () => {
       for (const pool of this.live.values()) pool.choose()
       if (!this.closed) this.watchPins()
+    })
+  }
+
+  private watchLinks(): void {
+    this.stopLinks = this.options.clock.after(linksEveryMs, () => {
+      const looks = [...this.live.values()].map((pool) => pool.refreshLinks())
+      void Promise.allSettled(looks).then(() => {
+        if (!this.closed) this.watchLinks()
+      })
     })
   }
 }

@@ -147,7 +147,7 @@ class RemotePart implements OpenPart {
         if (reason !== null) this.finish(reason)
       }
     } catch (thrown) {
-      reason ??= asHolonError(thrown).message
+      if (!this.session.endedBy()) reason ??= asHolonError(thrown).message
     }
     const lost = this.session.endedBy() ? `The connection to node ${this.node} was lost.` : null
     this.finish(reason ?? lost ?? `Node ${this.node} ended its part without a word.`)

@@ -53,6 +53,8 @@ export class PoolMachine {
   private failures = 0
   private pausedUntil = 0
   private reason: string | null = null
+  /** Why its last group ended, until another serves. */
+  private broke: string | null = null
   private readySince: number | null = null
   private nextTry: number | null = null
 
@@ -115,8 +117,9 @@ export class PoolMachine {
   }
 
   /** One member's own engine is faster than the pool; null when it no longer is. */
-  onPin(node: string | null): void {
-    if (node === this.pinned || this.removals.length > 0) return
+  onPin(faster: string | null): void {
+    const node = faster !== null && this.members.isHere(faster) ? faster : null
+    if (node === this.pinned || this.removals.length > 0 || this.creation !== null) return
     this.pinned = node
     if (node !== null) {
       this.endCheck()
@@ -217,7 +220,7 @@ export class PoolMachine {
       return
     }
     this.noteFailure()
-    this.rest(error.message)
+    this.rest(this.broke === null ? error.message : `${error.message} Before that: ${this.broke}`)
   }
 
   private onSolo(node: string): void {
@@ -247,6 +250,7 @@ export class PoolMachine {
   private onReady(): void {
     const { clock, policy } = this.deps
     this.readySince = clock.now()
+    this.broke = null
     const missing = this.members.size - (this.run?.members.length ?? 0)
     this.reason = missing === 0 ? null : `${missing} of its ${this.members.size} members are missing.`
     this.timers.set('stable', policy.stableMs, () => {
@@ -259,6 +263,7 @@ export class PoolMachine {
     this.members.fail(member)
     this.noteFailure()
     this.reason = reason
+    this.broke = reason
     this.leaveService()
     this.deps.effects.log('warn', { pool: this.wish.name, member }, `a pool lost its group: ${reason}`)
   }

@@ -11,6 +11,7 @@ import { AnswerProgress } from './answer-progress.ts'
 import type { LlamaRpcBuild } from './inspect.ts'
 import { deviceArguments, type HeadSettings } from './layout.ts'
 import { LlamaPart, type StartOptions } from './part.ts'
+import { noRdma } from './worker-process.ts'
 
 export interface HeadPartOptions {
   spec: PartSpec
@@ -47,7 +48,7 @@ export class HeadPart extends LlamaPart {
       args: this.commandLine(endpoints),
       env: {
         ...process.env,
-        ...(settings.rdma && spec.wire.mode === 'isolated' ? {} : { GGML_RPC_NO_RDMA: '1' }),
+        ...(spec.wire.mode === 'isolated' ? {} : noRdma),
       },
       home: host.home,
       onProgress,

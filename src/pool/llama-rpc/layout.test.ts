@@ -60,7 +60,7 @@ describe('a plan as llama.cpp is told it', () => {
     const [, worker] = layoutLlamaRpc(plan(head(), member('elm', 15, { devices: ['CUDA0'] })))
     expect(worker).toEqual({
       ...{ role: 'worker', build: 'llama.cpp 0.5.0 rpc 7.0.0', limitBytes: 15e8 },
-      ...{ rdma: false, devices: ['CUDA0'], cache: true },
+      ...{ threads: null, devices: ['CUDA0'], cache: true },
     })
   })
 

@@ -86,6 +86,7 @@ export abstract class LlamaPart implements OpenPart {
     this.child = child
     void child.exited.then(async ({ reason }) => this.die((await this.betterReason()) ?? reason))
     this.lookAgain()
+    void this.measure()
   }
 
   protected die(sentence: string): void {
@@ -117,9 +118,14 @@ export abstract class LlamaPart implements OpenPart {
   private async lookOnce(): Promise<string | null> {
     const pid = this.child?.enginePid
     if (pid === undefined) return null
-    this.measured = (await residentMemory([pid])).get(pid) ?? this.measured
+    await this.measure()
     if (await isStopped(pid)) return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
     return this.look()
+  }
+
+  private async measure(): Promise<void> {
+    const pid = this.child?.enginePid
+    if (pid !== undefined) this.measured = (await residentMemory([pid])).get(pid) ?? this.measured
   }
 
   private async betterReason(): Promise<string | null> {

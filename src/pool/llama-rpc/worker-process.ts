@@ -13,6 +13,7 @@ export interface WorkerOptions {
   threads: number
   /** Folder for received weights; null keeps nothing. */
   cache: string | null
+  /** Let it negotiate remote direct memory access: on an isolated link only, for nothing encrypts it. */
   rdma: boolean
   onLine?(line: string): void
   signal?: AbortSignal
@@ -23,6 +24,9 @@ export interface Worker {
   port: number
   word: WorkerWord
 }
+
+/** llama.cpp agrees on RDMA by itself, when both ends have it, unless one of them is told this. */
+export const noRdma = { GGML_RPC_NO_RDMA: '1' } as const
 
 const attempts = 3
 const startWithinMs = 20_000
@@ -85,6 +89,6 @@ function environment({ cache, rdma }: WorkerOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     ...(cache === null ? {} : { LLAMA_CACHE: cache }),
-    ...(rdma ? {} : { GGML_RPC_NO_RDMA: '1' }),
+    ...(rdma ? {} : noRdma),
   }
 }

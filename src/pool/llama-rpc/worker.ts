@@ -35,7 +35,7 @@ export class WorkerPart extends LlamaPart {
       devices: settings.devices,
       threads: settings.threads ?? workerThreads(),
       cache: keep ? cacheFolder(host.home) : null,
-      rdma: settings.rdma && spec.wire.mode === 'isolated',
+      rdma: spec.wire.mode === 'isolated',
       onLine: (line) => host.log.debug({ pool: spec.pool }, line),
       signal,
     })

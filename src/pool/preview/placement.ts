@@ -191,7 +191,7 @@ function finish(
       node: member.name,
       layers: placement.layers[at] ?? 0,
       share: placement.strategy === 'tensor' ? 1 / members.length : (placement.shares[at] ?? 0),
-      limitBytes: placement.memory[at]?.limitBytes ?? 0,
+      limitBytes: allowance(placement, at),
       facts: member.facts as NonNullable<Candidate['facts']>,
     })),
   }
@@ -203,6 +203,12 @@ function finish(
   } catch (thrown) {
     return { obstacle: { error: asHolonError(thrown), member: null } }
   }
+}
+
+/** What a part is promised of its machine is kept from all others there: what it needs and a little, not all there is. */
+function allowance({ memory }: Placement, at: number): number {
+  const { totalBytes, limitBytes } = memory[at] ?? { totalBytes: 0, limitBytes: 0 }
+  return Math.ceil(Math.min(limitBytes, totalBytes * 1.1))
 }
 
 /** The model on one member alone, by its own engine; null when it cannot. */

@@ -1,6 +1,6 @@
 /** What macOS says of its interfaces: `networksetup` knows what a port is, `ifconfig` how fast it runs. */
 import type { Run } from '../run-command.ts'
-import type { InterfaceKind } from './interfaces.ts'
+import type { InterfaceKind } from './interface-kind.ts'
 
 export async function darwinKinds(names: readonly string[], run: Run): Promise<Map<string, InterfaceKind>> {
   const [ports, media] = await Promise.all([

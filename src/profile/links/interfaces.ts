@@ -6,13 +6,8 @@ import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import type { NetworkInterface } from '../../protocol/pool.ts'
 import { type Run, runCommand } from '../run-command.ts'
 import { darwinKinds } from './darwin.ts'
+import type { InterfaceKind } from './interface-kind.ts'
 import { linuxKind } from './linux.ts'
-
-/** What one system's file finds out about an interface. */
-export interface InterfaceKind {
-  kind: NetworkInterface['kind']
-  lineBitS: number | null
-}
 
 export interface InterfacesOptions {
   platform?: NodeJS.Platform

@@ -2,7 +2,7 @@
 import { readlink, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { readText } from '../read-text.ts'
-import type { InterfaceKind } from './interfaces.ts'
+import type { InterfaceKind } from './interface-kind.ts'
 
 export async function linuxKind(name: string, sysNet: string): Promise<InterfaceKind> {
   const folder = join(sysNet, name)
