@@ -4,7 +4,6 @@
  */
 import { networkInterfaces } from 'node:os'
 import type { Clock } from '../../core/clock.ts'
-import { systemClock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Home } from '../../core/home.ts'
 import type { Log } from '../../core/log.ts'
@@ -56,7 +55,7 @@ export class LocalPool implements PoolMember {
   constructor(options: LocalPoolOptions) {
     this.options = options
     this.engines = options.engines ?? poolEngines
-    this.weights = new LocalWeights({ ...options, clock: systemClock })
+    this.weights = new LocalWeights(options)
   }
 
   async inspect({ engine, model }: { engine: PoolEngineId; model: string }): Promise<MemberFacts> {
