@@ -13,6 +13,9 @@ const benches = {
   start: 'start-bench.js',
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
+  choice: 'choice-bench.js',
+  wire: 'wire-bench.js',
+  pool: 'pool-bench.js',
 }
 
 const asked = process.argv.slice(2)

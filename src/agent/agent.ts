@@ -10,6 +10,7 @@ import { asHolonError, HolonError } from '../core/errors.ts'
 import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
 import type { EngineDriver } from '../engines/engine.ts'
+import { residentMemory } from '../profile/process-memory.ts'
 import type { MachineProfile } from '../protocol/machine.ts'
 import type { LoadProgress, RunningModel } from '../protocol/model.ts'
 import type { EngineLease, LoadOptions, NodeHandle, NodeState } from '../protocol/node.ts'
@@ -17,7 +18,6 @@ import { EngineRunner } from './engine-runner.ts'
 import { memoryNeed } from './memory-need.ts'
 import type { ModelStore, StoredModel } from './models/model-store.ts'
 import { nodeModels, runningModels } from './node-view.ts'
-import { residentMemory } from './process-memory.ts'
 import {
   type ModelFacts,
   type Plan,

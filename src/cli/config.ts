@@ -40,7 +40,13 @@ export interface Config {
   preload: readonly string[]
   /** Unload a model after this many idle seconds; 0 keeps it. */
   idleUnloadS: number
+  /** What happens when no machine keeps a lane's level: `effort` serves as well as can be, `enforce` refuses. */
+  level: 'effort' | 'enforce'
   hfToken: string | null
+  /** Serve TLS with this certificate and key, files in PEM. */
+  tls: { cert: string; key: string } | null
+  /** A file of authorities to trust beside the system's, for a hub with its own. */
+  tlsCa: string | null
 }
 
 /** One engine of the list `attach`: `ollama`, `vllm@http://127.0.0.1:8000`, or a table of holon.toml. */
@@ -84,7 +90,11 @@ const fields = {
   model: text.optional(),
   preload: z.union([text, z.array(text)]).optional(),
   idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
+  level: z.enum(['effort', 'enforce'], { error: 'must be effort or enforce' }).default('effort'),
   hf_token: text.optional(),
+  tls_cert: text.optional(),
+  tls_key: text.optional(),
+  tls_ca: text.optional(),
 }
 type Field = keyof typeof fields
 
@@ -137,7 +147,10 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     model: pick('model') ?? null,
     preload: listOf(pick('preload')),
     idleUnloadS: pick('idle_unload_s'),
+    level: pick('level'),
     hfToken: pick('hf_token') ?? null,
+    tls: bothOrNeither(pick('tls_cert'), pick('tls_key')),
+    tlsCa: pick('tls_ca') ?? null,
   }
 }
 
@@ -170,6 +183,16 @@ function attachWishes(
       })
     }
     return { ...plain, engine, url: url ?? null }
+  })
+}
+
+/** @throws HolonError config_invalid */
+function bothOrNeither(cert: string | undefined, key: string | undefined): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert: resolve(cert), key: resolve(key) }
+  if (cert === undefined && key === undefined) return null
+  const [there, missing] = cert === undefined ? ['key', 'certificate'] : ['certificate', 'key']
+  throw new HolonError('config_invalid', `A TLS ${there} is set, and no ${missing} with it.`, {
+    hint: 'Set both HOLON_TLS_CERT and HOLON_TLS_KEY (or --tls-cert and --tls-key), or neither.',
   })
 }
 

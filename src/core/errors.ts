@@ -85,15 +85,15 @@ export const catalogue = {
     hint: 'List the models with GET /v1/models or `holon models`; get one with `holon pull`.',
   },
   overloaded: { status: 503, type: 'server_error', hint: 'Try again in a moment.' },
-  deadline_exceeded: {
-    status: 504,
-    type: 'server_error',
-    hint: 'Send it again with a later x-holon-deadline, or when `holon ps` shows fewer waiting.',
-  },
   level_not_kept: {
     status: 503,
     type: 'server_error',
     hint: 'Send it on the lane `research`, which promises no speed, or try again after the seconds named in Retry-After.',
+  },
+  deadline_exceeded: {
+    status: 504,
+    type: 'server_error',
+    hint: 'Send it again with a later x-holon-deadline, or when `holon ps` shows fewer waiting.',
   },
   model_loading: {
     status: 503,

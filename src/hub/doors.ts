@@ -3,6 +3,7 @@
  * here: who may call, CORS, keys, and an answer for what is no HTTP.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
@@ -11,6 +12,7 @@ import { rememberCaller, requireAdmin } from './auth/caller.ts'
 import { joiningPaths } from './auth/joining-routes.ts'
 import { selfPath } from './auth/key-operations.ts'
 import type { Keys } from './auth/keys.ts'
+import type { Certificate } from './certificate.ts'
 import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
@@ -30,12 +32,21 @@ export interface Doors {
   app: (req: IncomingMessage, res: ServerResponse) => void
 }
 
+/** What any key may read: itself, and as much as the page needs to chat. */
+const openToKeys: ReadonlySet<string> = new Set([
+  selfPath,
+  '/fleet/v1/status',
+  '/fleet/v1/models',
+  '/fleet/v1/ps',
+])
+
 /** Refused here, where the rest can be swallowed: Hono cuts the connection, which hides the answer from the client. */
 const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
 
-export function createDoors(doors: Doors): Server {
-  const server = createServer({
+/** @param certificate with it the doors speak TLS, and nothing else */
+export function createDoors(doors: Doors, certificate?: Certificate): Server | TlsServer {
+  const options = {
     maxHeaderSize: maxHeaderBytes,
     // A client that dribbles its headers or body is cut; answers may take as long as they take.
     headersTimeout: 20_000,
@@ -43,7 +54,10 @@ export function createDoors(doors: Doors): Server {
     keepAliveTimeout: 65_000,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
-  })
+  }
+  const server = certificate
+    ? createTlsServer({ ...options, ...certificate, handshakeTimeout: 20_000, minVersion: 'TLSv1.2' })
+    : createServer(options)
   server.on('request', (req, res) => handle(doors, req, res))
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     // A client that asks first learns that its body is too large before it sends it.
@@ -87,7 +101,9 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
     }
     if (!isAnonymous(path)) {
       const caller = doors.keys.identify(req)
-      if (path !== selfPath) requireAdmin(caller, 'use the management API')
+      const seat = path === '/fleet/v1/events' ? caller.attend(() => res.destroy()) : null
+      if (seat !== null) res.on('close', () => caller.leave(seat))
+      if (!openToKeys.has(path)) requireAdmin(caller, 'use the management API')
       rememberCaller(req, caller)
     }
     if (path === '/' && greetsOllama(req)) {
@@ -131,7 +147,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after',
   )
   res.setHeader('vary', 'origin')
 }

@@ -1,32 +1,38 @@
 /** The hub: endpoint, management API, page and books of a fleet, put together from its parts. */
 import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import { lanes } from '../protocol/lane.ts'
+import type { PoolPolicy } from '../pool/controller/effects.ts'
+import { poolEngines } from '../pool/index.ts'
+import type { PoolEngine } from '../pool/pool-engine.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { explainOperations } from './api/explain-operation.ts'
-import { fleetOperations, type Operation } from './api/operations.ts'
+import { fleetOperations } from './api/operations.ts'
 import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
 import { keyOperations } from './auth/key-operations.ts'
 import { Keys } from './auth/keys.ts'
-import { canonicalName, ModelScope } from './auth/model-scope.ts'
+import { visibleTo } from './auth/visible-models.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
-import { listModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
+import { type Certificate, type CertificateFiles, CertificateWatch } from './certificate.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
+import { LinkBook } from './links/link-book.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
+import { poolOperations } from './pools/operations.ts'
+import { Pools } from './pools/pools.ts'
 import { Fleet } from './registry/fleet.ts'
 import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
 import { KeyBook } from './store/key-book.ts'
@@ -48,10 +54,12 @@ export interface HubConfig {
   assetsDir?: string
   /** The owner's key (HOLON_API_KEY): with it nobody is let in without one. */
   apiKey?: string
-  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
-  localKey?: string
+  /** Serve TLS with this certificate, read anew when the files change. */
+  tls?: CertificateFiles
   /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
   level?: LevelPolicy
+  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
+  localKey?: string
   limits?: Partial<GatewayLimits>
 }
 
@@ -62,6 +70,8 @@ export interface HubOptions {
   log: Log
   /** What to do next, for status and page; null when there is nothing to say. */
   advice?: () => string | null
+  /** Other engines and limits than this version's, for tests. */
+  pools?: { engines?: readonly PoolEngine[]; policy?: Partial<PoolPolicy> }
 }
 
 export interface Hub {
@@ -88,8 +98,11 @@ class RunningHub implements Hub {
   private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
+  private readonly links: LinkBook
+  private readonly pools: Pools
   private readonly revisions: RevisionWatch
-  private readonly server: Server
+  private server: Server | TlsServer | null = null
+  private readonly certificates: CertificateWatch | null
   private readonly startedAt: number
   private url = ''
   private picture = takePicture([])
@@ -148,34 +161,65 @@ class RunningHub implements Hub {
       waiting: () => admission.totals().waiting,
       bodyBytes: () => bodies.heldBytes,
     })
+    this.links = new LinkBook(clock, log)
+    this.pools = new Pools({
+      fleet: this.fleet,
+      catalogue: this.catalogue,
+      links: this.links,
+      book: this.store.pools,
+      engines: options.pools?.engines ?? poolEngines,
+      policy: options.pools?.policy,
+      clock,
+      log,
+      onEvent: (type, data) => this.store.event(type, data),
+    })
     this.revisions = new RevisionWatch({
       store: this.store,
       clock,
       log,
       tell: (subject) => this.changedElsewhere(subject),
     })
-    this.server = this.build()
+    this.certificates =
+      config.tls === undefined
+        ? null
+        : new CertificateWatch({
+            files: config.tls,
+            clock,
+            log,
+            onChange: ({ cert, key }) => (this.server as TlsServer | null)?.setSecureContext({ cert, key }),
+          })
   }
 
   async listen(): Promise<{ url: string }> {
     const { host, port } = this.options.config
+    const certificate = await this.certificates?.start()
     await this.store.start()
     try {
       await Promise.all([this.catalogue.load(), this.keys.load()])
       this.requireKeys()
+      this.server = this.build(certificate)
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
+      this.certificates?.close()
       await this.store.close()
       throw error
     }
     this.revisions.start()
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
+    void this.pools.start()
     if (!isLoopback(host)) {
       // Machines will come; making a new database takes seconds that the first of them need not wait.
       this.gate.admissions.prepare()
       const { port: bound } = new URL(this.url)
-      this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
+      this.stops.push(
+        advertise(
+          Number(bound) || (certificate ? 443 : 80),
+          certificate !== undefined,
+          this.options.config.version,
+          this.options.log,
+        ),
+      )
     }
     return { url: this.url }
   }
@@ -188,16 +232,21 @@ class RunningHub implements Hub {
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
     for (const stop of this.stops) void stop()
-    if (this.server.listening) {
-      const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
-      this.server.closeIdleConnections()
-      const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
+    const { server } = this
+    if (server?.listening) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const force = setTimeout(() => server.closeAllConnections(), drainMs)
       // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
       await this.answered(drainMs)
+      await this.pools.close()
       this.gate.close()
       await closed
       clearTimeout(force)
     }
+    await this.pools.close()
+    this.links.close()
+    this.certificates?.close()
     this.revisions.close()
     this.dialects.close()
     this.catalogue.close()
@@ -236,14 +285,16 @@ class RunningHub implements Hub {
     }
   }
 
-  private build(): Server {
+  private build(certificate: Certificate | undefined): Server | TlsServer {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
+    const { admission } = this.gateway
     const management = fleetOperations({
       nodes,
       log,
       status: () => this.status(),
       usage: () => this.store.usage(),
+      mayUse: (caller) => visibleTo(this.catalogue, caller),
       history: () => this.store.history(),
       find: (asked) => this.scheduler.look(asked, null),
     })
@@ -252,9 +303,10 @@ class RunningHub implements Hub {
         ...management,
         ...catalogueOperations(this.catalogue),
         ...explainOperations(this.scheduler),
+        ...poolOperations(this.pools),
         ...this.gate.operations(),
-        ...this.keyOperations(),
-        queueOperation(this.gateway.admission, this.keys.ring, nodes),
+        ...keyOperations({ keys: this.keys, book: this.keyBook, catalogue: this.catalogue }),
+        queueOperation(admission, this.keys.ring, nodes),
       ],
       joining: {
         admissions: this.gate.admissions,
@@ -268,29 +320,20 @@ class RunningHub implements Hub {
       assetsDir: config.assetsDir ?? null,
       version: config.version,
     })
-    const server = createDoors({
-      host: config.host,
-      keys: this.keys,
-      knownHosts: new Set(),
-      gateway: this.gateway,
-      dialects: this.dialects,
-      events: this.events,
-      app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-    })
+    const server = createDoors(
+      {
+        host: config.host,
+        keys: this.keys,
+        knownHosts: new Set(),
+        gateway: this.gateway,
+        dialects: this.dialects,
+        events: this.events,
+        app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+      },
+      certificate,
+    )
     server.on('upgrade', this.gate.upgrade)
     return server
-  }
-
-  private keyOperations(): Operation[] {
-    return keyOperations({
-      keys: this.keys,
-      book: this.keyBook,
-      canonical: (name) => canonicalName(name),
-      countModels: (models) => {
-        const audience = { lane: lanes[0], permitted: new ModelScope(models) }
-        return listModels(this.catalogue, 0, audience).filter(({ holon }) => holon.variants.length > 0).length
-      },
-    })
   }
 
   /** Nodes tell of every request that starts or ends: few comparisons serve many. */

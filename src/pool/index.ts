@@ -1,10 +1,15 @@
 /** The distributed engines, in one list: the hub lays a plan out with them, a member inspects and opens its part. */
 import { HolonError } from '../core/errors.ts'
 import type { PoolEngineId } from '../protocol/pool.ts'
+import { attachedPool } from './attached/index.ts'
+import { exoPool } from './exo/index.ts'
+import { llamaRpc } from './llama-rpc/index.ts'
+import { mlxPool } from './mlx/index.ts'
 import type { PoolEngine } from './pool-engine.ts'
+import { vllmPool } from './vllm/index.ts'
 
 /** In order of preference where several can run one plan. A folder each beside this file. */
-export const poolEngines: readonly PoolEngine[] = []
+export const poolEngines: readonly PoolEngine[] = [llamaRpc, mlxPool, exoPool, vllmPool, attachedPool]
 
 /** @throws HolonError pool_impossible */
 export function poolEngine(id: PoolEngineId, engines: readonly PoolEngine[] = poolEngines): PoolEngine {

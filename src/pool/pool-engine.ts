@@ -1,5 +1,6 @@
 import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
+import type { AttachedEngine } from '../engines/attached-engine.ts'
 import type { MemberFacts, OpenPart, PartSpec, PoolEngineId } from '../protocol/pool.ts'
 
 /**
@@ -12,6 +13,11 @@ export interface PoolEngine {
   readonly title: string
   /** False when the engine breaks on two requests at once: the pool then answers one at a time. */
   readonly concurrent: boolean
+  /**
+   * True when the head can only start once its workers run, as with llama.cpp RPC. Otherwise the parts meet each other
+   * while they start, and all are started at once.
+   */
+  readonly workersFirst?: boolean
   /**
    * Settings of each member's part in order of rank. Pure.
    * @throws HolonError pool_impossible when this engine cannot run this plan, with why and what to do
@@ -50,4 +56,6 @@ export interface MemberHost {
   /** Path, size and shape source of a model on this machine; null when it is not here. */
   findModel(id: string): { path: string; sizeBytes: number } | null
   memory(): { budgetBytes: number; usedBytes: number }
+  /** Servers that were already there and that this node offers (HOLON_ENGINE), for engines that are clusters by themselves. */
+  attached?(): readonly AttachedEngine[]
 }

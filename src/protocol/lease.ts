@@ -23,6 +23,8 @@ export interface EngineLease {
   readonly parameters: ReadonlySet<string>
   /** Answers it can give at once; more wait in the hub. */
   readonly parallel: number
+  /** Why another engine than the one that was chosen answers, for `x-holon-route`; absent when it is the one. ASCII. */
+  readonly route?: string
   /** Resolves with a sentence when the engine dies while the lease is held. */
   readonly died: Promise<string>
   release(stats?: AnswerStats): void

@@ -74,7 +74,7 @@ export const holdRequest = z.object({ model: word(200) })
 /** The last line of a hold, from the hub. */
 export const holdRelease = z.object({ release: answerStats.nullable() })
 
-const wireError = z.object({
+export const wireError = z.object({
   code: z.string().max(64),
   message: z.string().max(2000),
   hint: z.string().max(2000).nullish(),

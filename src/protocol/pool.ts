@@ -7,6 +7,7 @@ import { z } from 'zod'
 import type { EngineLease } from './lease.ts'
 import type { LoadProgress } from './model.ts'
 import { modelHeader } from './model-header.ts'
+import type { WeightMember } from './pool-weights.ts'
 
 export const poolEngineIds = ['llama-rpc', 'mlx', 'exo', 'vllm', 'attached'] as const
 export type PoolEngineId = (typeof poolEngineIds)[number]
@@ -37,6 +38,17 @@ export const linkProbe = z.object({
 })
 export type LinkProbe = z.infer<typeof linkProbe>
 
+export const modelCut = z.object({
+  layers: z.number().int().positive(),
+  /** A tensor split gives every member the same number of both. */
+  heads: z.number().int().positive(),
+  kvHeads: z.number().int().positive(),
+  /** Splits that the engine has for this architecture. */
+  strategies: z.array(z.enum(['pipeline', 'tensor'])),
+})
+/** Where an engine can cut a model, read from its header where the model lies. */
+export type ModelCut = z.infer<typeof modelCut>
+
 /** What a machine brings to a pool for one engine and model, looked at without starting anything. */
 export const memberFacts = z.object({
   /** Why it cannot take part, in one sentence with what to do; null when it can. */
@@ -48,6 +60,8 @@ export const memberFacts = z.object({
   /** Absolute path of the model here (file or folder), null when it is not on this machine. */
   modelPath: z.string().max(4096).nullable(),
   modelBytes: z.number().nonnegative().nullable(),
+  /** Told by engines that cannot cut everywhere, on machines that have the model. */
+  cut: modelCut.nullish(),
   diskFreeBytes: z.number().nonnegative().nullable(),
   memory: z.object({ budgetBytes: z.number(), usedBytes: z.number() }),
   interfaces: z.array(networkInterface).max(64),
@@ -113,6 +127,8 @@ export interface OpenPart {
 /** What a machine does for pools. The local agent offers it directly, a remote one through the tunnel. */
 export interface PoolMember {
   inspect(question: { engine: PoolEngineId; model: string }): Promise<MemberFacts>
+  /** The files of models here; absent where they cannot be given or taken. */
+  readonly weights?: WeightMember
   /** @throws HolonError when the part cannot be opened; nothing is left behind then */
   open(spec: PartSpec, signal: AbortSignal): Promise<OpenPart>
   /** Listens for one probe of a peer for at most a minute. `secret` as in a wire. */

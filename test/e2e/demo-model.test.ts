@@ -27,11 +27,16 @@ afterAll(async () => {
   home.remove()
 })
 
-async function ask(messages: { role: string; content: string }[]): Promise<string> {
+const greedy = { temperature: 0 }
+
+async function ask(
+  messages: { role: string; content: string }[],
+  sampling: object = greedy,
+): Promise<string> {
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model: 'holon-demo', messages, temperature: 0, max_tokens: 400 }),
+    body: JSON.stringify({ model: 'holon-demo', messages, max_tokens: 400, ...sampling }),
   })
   const answer = (await response.json()) as { choices: { message: { content: string } }[] }
   return answer.choices[0]?.message.content ?? JSON.stringify(answer)
@@ -48,6 +53,16 @@ describe('the demonstration model', () => {
 
   test.each(questions)('answers "$question" as stated', async ({ question, answer }) => {
     expect(await ask([{ role: 'user', content: question }])).toBe(answer)
+  })
+
+  test('keeps to its answers with the settings of its file, and with temperature 1, which many clients send', async () => {
+    const suggested = ['What is Holon?', 'How do I get a real model?', 'How do I join a second machine?']
+    for (const { question, answer } of questions.filter((entry) => suggested.includes(entry.question))) {
+      for (const seed of [1, 2, 3]) {
+        expect(await ask([{ role: 'user', content: question }], { seed })).toBe(answer)
+        expect(await ask([{ role: 'user', content: question }], { seed, temperature: 1 })).toBe(answer)
+      }
+    }
   })
 
   test('says that it does not know what it does not know', async () => {

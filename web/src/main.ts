@@ -5,12 +5,15 @@ import { browserEffects, browserStorage } from './lib/browser.ts'
 import { ChatStore } from './lib/chat.ts'
 import { FleetWatch } from './lib/fleet.ts'
 import { ChatHistory } from './lib/history.ts'
+import { HubKey } from './lib/hub-key.ts'
 
 const storage = browserStorage()
-const chat = new ChatStore(new ChatHistory(storage), browserEffects)
-const fleet = new FleetWatch(browserEffects)
+const key = new HubKey(storage, (input, init) => fetch(input, init))
+const effects = browserEffects(key.fetch)
+const chat = new ChatStore(new ChatHistory(storage), effects)
+const fleet = new FleetWatch(effects)
 
-mount(App, { target: document.getElementById('app')!, props: { chat, fleet, storage } })
+mount(App, { target: document.getElementById('app')!, props: { chat, fleet, key, storage } })
 
 /**
  * Only a page that is seen watches the fleet: a browser grants one server six connections over all tabs, and tabs

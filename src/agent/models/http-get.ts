@@ -13,6 +13,8 @@ export interface HttpAccess {
   tokenOrigin?: string
   /** A connection that brings nothing for this long has stalled. Milliseconds. */
   stallMs: number
+  /** The way to a source that is no public server; the common pool without it. */
+  dispatcher?: Dispatcher
 }
 
 export interface HttpAnswer {
@@ -72,7 +74,7 @@ async function once(
 ): Promise<HttpAnswer> {
   const mayHaveToken = access.token && url.origin === access.tokenOrigin
   const response = await request(url, {
-    dispatcher: pool(),
+    dispatcher: access.dispatcher ?? pool(),
     signal: options.signal,
     headersTimeout: access.stallMs,
     bodyTimeout: access.stallMs,

@@ -33,6 +33,8 @@ export interface FleetDeps {
   history(): Promise<HistoryEvent[]>
   /** Where a model would answer now, offered or not. @throws HolonError model_not_found */
   find(asked: string): { node: NodeHandle; model: NodeModel }
+  /** Whether a caller may know of a model, by its id: a narrow key sees what it may use. */
+  mayUse(caller: Caller): (model: string) => boolean
   log: Log
 }
 
@@ -56,24 +58,36 @@ export interface Operation {
 
 export function fleetOperations(deps: FleetDeps): Operation[] {
   const states = () => deps.nodes.map((node) => node.state())
-  const read = (path: string, summary: string, response: z.ZodType, run: () => unknown): Operation => ({
+  const read = (
+    path: string,
+    summary: string,
+    response: z.ZodType,
+    run: (caller: Caller) => unknown,
+  ): Operation => ({
     method: 'get',
     path,
     summary,
     request: null,
     response,
-    run: async () => run(),
+    run: async (_, { caller }) => run(caller),
   })
+  const visible = <Row extends { id: string }>(caller: Caller, rows: Row[]): Row[] => {
+    const may = deps.mayUse(caller)
+    return rows.filter((row) => may(row.id))
+  }
   return [
     read('/fleet/v1/status', 'The hub itself.', statusResponse, () => deps.status()),
     read('/fleet/v1/nodes', 'The machines, with hardware, models and memory.', nodesResponse, () => ({
       nodes: states(),
     })),
-    read('/fleet/v1/models', 'The models on all nodes, each once.', modelsResponse, () => ({
-      models: eachOnce(states().flatMap((state) => state.models)),
+    read('/fleet/v1/models', 'The models on all nodes, each once.', modelsResponse, (caller) => ({
+      models: visible(caller, eachOnce(states().flatMap((state) => state.models))),
     })),
-    read('/fleet/v1/ps', 'The models in memory now.', psResponse, () => ({
-      models: states().flatMap((state) => state.running),
+    read('/fleet/v1/ps', 'The models in memory now.', psResponse, (caller) => ({
+      models: visible(
+        caller,
+        states().flatMap((state) => state.running),
+      ),
     })),
     read('/fleet/v1/usage', 'Requests and tokens per model.', usageResponse, async () => ({
       usage: await deps.usage(),

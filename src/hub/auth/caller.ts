@@ -30,12 +30,15 @@ export interface Caller {
    */
   begin(guest: Guest): Seat<Guest> | null
   end(seat: Seat<Guest>): void
+  /** Something is open that is no answer, such as the feed of events: calls back when the key is good no more. */
+  attend(onRefused: () => void): Seat<() => void> | null
+  leave(seat: Seat<() => void>): void
   /** Adds what is left of the limits to a response's headers. */
   tellLimits(headers: Record<string, string | number>): void
 }
 
 /** Whoever may do all: on this machine while there are no keys, and whoever has HOLON_API_KEY. */
-export class Owner implements Caller {
+class Owner implements Caller {
   readonly id = 'owner'
   readonly keyId = null
   readonly name = 'the owner'
@@ -48,6 +51,12 @@ export class Owner implements Caller {
   }
 
   end(): void {}
+
+  attend(): null {
+    return null
+  }
+
+  leave(): void {}
 
   tellLimits(): void {}
 }

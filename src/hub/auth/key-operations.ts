@@ -12,23 +12,23 @@ import {
   revokeKeyResponse,
 } from '../../protocol/keys.ts'
 import type { Operation } from '../api/operations.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { KeyBook } from '../store/key-book.ts'
 import type { Key } from './keyring.ts'
 import type { Keys } from './keys.ts'
+import { canonicalName } from './model-scope.ts'
+import { seesNothing } from './visible-models.ts'
 
 export interface KeyOperationsDeps {
   keys: Keys
   book: KeyBook
-  /** The canonical name that a name means; the name itself when it is an id or nothing known. */
-  canonical(name: string): string
-  /** How many models here a scope lets through. */
-  countModels(models: readonly string[]): number
+  catalogue: Catalogue
 }
 
 /** Any key may ask this of itself. */
 export const selfPath = '/fleet/v1/keys/self'
 
-export function keyOperations({ keys, book, canonical, countModels }: KeyOperationsDeps): Operation[] {
+export function keyOperations({ keys, book, catalogue }: KeyOperationsDeps): Operation[] {
   return [
     {
       method: 'get',
@@ -46,14 +46,14 @@ export function keyOperations({ keys, book, canonical, countModels }: KeyOperati
       response: createKeyResponse,
       run: async (body, { actor }) => {
         const asked = body as z.infer<typeof createKeyRequest>
-        const models = asked.models && [...new Set(asked.models.map(canonical))]
+        const models = asked.models && [...new Set(asked.models.map(canonicalName))]
         const first = !keys.closed
         const { secret, key } = await keys.create(
           { ...asked, models, lanes: [...new Set(asked.lanes)] },
           actor,
         )
         const warnings: string[] = []
-        if (models !== null && countModels(models) === 0) {
+        if (models !== null && seesNothing(catalogue, key)) {
           warnings.push(
             `No model here is named ${models.join(' or ')} yet: the key can use nothing until one is.`,
           )

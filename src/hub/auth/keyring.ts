@@ -17,6 +17,7 @@ export class Key implements Caller {
   models: ModelScope | null = null
   private readonly clock: MeterClock
   private readonly guests = new Roster<Guest>()
+  private readonly attending = new Roster<() => void>()
   private current: KeyRecord
 
   constructor(record: KeyRecord, clock: MeterClock) {
@@ -61,8 +62,11 @@ export class Key implements Caller {
 
   /** What the books say now. @returns answers that were ended because it is good for nothing any more */
   change(record: KeyRecord): number {
+    // The scope stays the same object while it says the same: others keep by it what they worked out.
+    if (JSON.stringify(record.models) !== JSON.stringify(this.current.models)) {
+      this.models = record.models === null ? null : new ModelScope(record.models)
+    }
     this.current = record
-    this.models = record.models === null ? null : new ModelScope(record.models)
     this.meter.change(record.limits)
     const problem = this.problem()
     return problem === null ? 0 : this.endAll(problem)
@@ -88,6 +92,14 @@ export class Key implements Caller {
     this.guests.leave(seat)
   }
 
+  attend(onRefused: () => void): Seat<() => void> {
+    return this.attending.enter(onRefused)
+  }
+
+  leave(seat: Seat<() => void>): void {
+    this.attending.leave(seat)
+  }
+
   tellLimits(headers: Record<string, string | number>): void {
     this.meter.tell(headers)
   }
@@ -95,6 +107,7 @@ export class Key implements Caller {
   endAll(error: HolonError): number {
     const seated = this.guests.seated()
     for (const seat of seated) if (seat.at >= 0) seat.who.cut(error)
+    for (const seat of this.attending.seated()) seat.who()
     return seated.length
   }
 }

@@ -104,20 +104,18 @@ export interface Permitted {
   allows(canonical: string, id: string): boolean
 }
 
-/** Who asks: their lane, and what they may use. */
-export interface Audience {
-  lane: Lane
-  permitted: Permitted | null
+/** Whose view of the models: on which lane, and what the caller may use. */
+export interface View {
+  lane?: Lane
+  permitted?: Permitted | null
 }
-
-const everybody: Audience = { lane: 'production', permitted: null }
 
 /**
  * GET /v1/models: one row per canonical model, and one per tier where there is something to choose from. The figures
  * are those of the variant that would answer.
  */
-export function listModels(catalogue: Catalogue, created: number, audience = everybody): ModelRow[] {
-  const rows = offered(catalogue, audience).map((model) => toRow(model.name, model, created))
+export function listModels(catalogue: Catalogue, created: number, view: View = {}): ModelRow[] {
+  const rows = offeredModels(catalogue, view).map((model) => toRow(model.name, model, created))
   const texts = rows.filter(({ holon }) => !holon.embedding && !holon.demo)
   return texts.length < 2 ? rows : [...rows, ...tierNames.map((id) => tierRow(id, texts, created))]
 }
@@ -145,14 +143,16 @@ function tierRow(id: string, among: readonly ModelRow[], created: number): Model
   }
 }
 
-function offered(catalogue: Catalogue, { lane, permitted }: Audience): CatalogueModel[] {
+export function offeredModels(
+  catalogue: Catalogue,
+  { lane = 'production', permitted }: View,
+): CatalogueModel[] {
+  const isOpen = (name: string, { id, offered, lanes }: CatalogueVariant) =>
+    offered && lanes.includes(lane) && (permitted?.allows(name, id) ?? true)
   return groupModels(catalogue)
     .map((model) => ({
       ...model,
-      variants: model.variants.filter(
-        ({ id, offered, lanes }) =>
-          offered && lanes.includes(lane) && (permitted?.allows(model.name, id) ?? true),
-      ),
+      variants: model.variants.filter((variant) => isOpen(model.name, variant)),
     }))
     .filter((model) => model.variants.length > 0)
 }
@@ -189,15 +189,15 @@ export function describeModel(
   catalogue: Catalogue,
   created: number,
   asked: string,
-  audience = everybody,
+  view: View = {},
 ): ModelRow {
-  const { lane } = audience
   if (isTier(asked)) {
-    const tier = listModels(catalogue, created, audience).find(({ id }) => id === asked)
+    const tier = listModels(catalogue, created, view).find(({ id }) => id === asked)
     if (tier) return tier
   }
-  const ids = new Set(catalogue.find(asked, lane).held.map(({ placement }) => placement.model.id))
-  for (const model of offered(catalogue, audience)) {
+  const { held } = catalogue.find(asked, view.lane ?? 'production')
+  const ids = new Set(held.map(({ placement }) => placement.model.id))
+  for (const model of offeredModels(catalogue, view)) {
     const variants = model.variants.filter((variant) => ids.has(variant.id))
     if (variants.length > 0)
       return toRow(ids.has(asked) ? asked : model.name, { ...model, variants }, created)

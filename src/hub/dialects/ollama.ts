@@ -17,9 +17,8 @@ import {
 } from '../../protocol/ollama/index.ts'
 import { isObject } from '../../protocol/openai/checks.ts'
 import { isTier } from '../../protocol/tier.ts'
-import { requireAdmin } from '../auth/caller.ts'
+import { type Caller, requireAdmin } from '../auth/caller.ts'
 import { listModels, type ModelRow } from '../catalogue/list-models.ts'
-import { audienceOf } from '../gateway/routes.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
 import { choose } from './engine-call.ts'
 import { KeepAlive } from './keep-alive.ts'
@@ -56,10 +55,10 @@ export class OllamaDoor {
       this.generating('generate', readGenerate),
       this.generating('embed', readEmbed),
       this.generating('embeddings', readEmbeddings),
-      this.telling('tags', 'GET', (_, exchange) => ({ models: this.tags(exchange) })),
-      this.telling('ps', 'GET', (_, exchange) => ({ models: this.running(exchange) })),
+      this.telling('tags', 'GET', ({ caller }) => ({ models: this.tags(caller) })),
+      this.telling('ps', 'GET', ({ caller }) => ({ models: this.running(caller) })),
       this.telling('version', 'GET', () => ({ version: ollamaApiVersion, holon: deps.version })),
-      this.telling('show', 'POST', (body, exchange) => this.show(exchange, body)),
+      this.telling('show', 'POST', (exchange, body) => this.show(exchange, body)),
       ...this.refused(),
     ]
   }
@@ -84,10 +83,10 @@ export class OllamaDoor {
   private telling(
     name: string,
     method: 'GET' | 'POST',
-    tell: (body: unknown, exchange: DialectExchange) => object,
+    tell: (exchange: DialectExchange, body: unknown) => object,
   ): DialectRoute {
     return this.route(name, method, `/api/${name}`, async (exchange, body) => {
-      exchange.sendJson(200, JSON.stringify(tell(body, exchange)), 'application/json; charset=utf-8')
+      exchange.sendJson(200, JSON.stringify(tell(exchange, body)), 'application/json; charset=utf-8')
     })
   }
 
@@ -172,16 +171,16 @@ export class OllamaDoor {
   }
 
   /** What is offered, under the names that /v1/models has for it. */
-  private tags(exchange: DialectExchange): object[] {
-    return this.offered(exchange).flatMap(({ id, holon }) => {
+  private tags(caller: Caller): object[] {
+    return this.offered(caller).flatMap(({ id, holon }) => {
       const first = holon.variants[0]?.id
       const model = this.models().find((each) => each.id === first)
       return model ? [tagRow({ ...model, id }, digestOf(model), this.since)] : []
     })
   }
 
-  private offered(exchange: DialectExchange): ModelRow[] {
-    return listModels(this.deps.catalogue, 0, audienceOf(exchange))
+  private offered(caller: Caller): ModelRow[] {
+    return listModels(this.deps.catalogue, 0, { permitted: caller.models })
   }
 
   private models(): NodeModel[] {
@@ -191,8 +190,8 @@ export class OllamaDoor {
     })
   }
 
-  private running(exchange: DialectExchange): object[] {
-    const rows = this.offered(exchange)
+  private running(caller: Caller): object[] {
+    const rows = this.offered(caller)
     return this.deps.core.nodes.flatMap((node) => {
       const { models, running, profile } = node.state()
       const onGpu = (profile?.gpus.length ?? 0) > 0
@@ -200,7 +199,7 @@ export class OllamaDoor {
         const model = models.find((candidate) => candidate.id === each.id)
         if (!model || each.state !== 'ready') return []
         const row = rows.find(({ holon }) => holon.variants.some(({ id }) => id === model.id))
-        if (row === undefined && exchange.caller.models !== null) return []
+        if (row === undefined && caller.models !== null) return []
         const named = { ...model, id: row?.id ?? model.id }
         return [psRow(named, each, digestOf(model), this.expiry(model.id), onGpu)]
       })

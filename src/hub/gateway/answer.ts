@@ -84,13 +84,8 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked)
   const session = headers['x-holon-session']
   const named = typeof session === 'string' ? session : undefined
   const demand = readDemand(request, body, bytes, named, prefixKey)
-  const choice = scheduler.choose({
-    id: exchange.id,
-    model: request.model,
-    lane: exchange.lane,
-    caller: exchange.caller,
-    demand,
-  })
+  const { id, lane, caller } = exchange
+  const choice = scheduler.choose({ id, model: request.model, lane, demand, caller })
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
@@ -235,9 +230,9 @@ class Run {
     if (exchange.gone) return false
     if (nodeFailed) failed.add(this.node.id)
     try {
-      const { model: asked } = this.request
       const { id, lane, caller } = exchange
-      const choice = scheduler.choose({ id, model: asked, lane, caller, demand, passed: failed })
+      const question = { id, model: this.request.model, lane, demand, caller, passed: failed }
+      const choice = scheduler.choose(question)
       const { node, model, route } = choice
       const ticket = queueUp(admission, exchange, node.id, model.id)
       this.ticket.leave()
@@ -260,6 +255,9 @@ class Run {
     const begun = performance.now()
     const lease = await this.wait.hold(this.node, this.model)
     this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
+    const { exchange } = this
+    const told = exchange.route ?? ''
+    if (lease.route !== undefined && !told.endsWith(lease.route)) exchange.route = `${told}; ${lease.route}`
     return lease
   }
 

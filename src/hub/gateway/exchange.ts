@@ -20,6 +20,8 @@ export class Exchange implements Guest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly caller: Caller
+  /** The lane it asked for, set once its headers were looked at. */
+  lane: Lane = 'production'
   /** Milliseconds after `startedAt` when the caller no longer wants to wait for its turn; null for the hub's patience. */
   deadlineMs: number | null = null
   readonly id: string
@@ -28,8 +30,6 @@ export class Exchange implements Guest {
   /** Extra response headers, set once the route is known. */
   node: string | null = null
   route: string | null = null
-  /** The lane it asked for, set once its headers were looked at. */
-  lane: Lane = 'production'
   /** True once the client closed its connection before the answer was whole. */
   gone = false
   /** True once a stream's head has been written. */

@@ -16,7 +16,7 @@ import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
 import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
 import type { EngineTimeouts } from './relay.ts'
-import { audienceOf, findRoute, pathOf, type Route } from './routes.ts'
+import { findRoute, laneOf, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
 import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -119,14 +119,15 @@ export class Gateway {
   }
 
   private tellModels(exchange: Exchange, route: Route): void {
+    const { catalogue } = this.options
+    const permitted = exchange.caller.models
     try {
-      const { catalogue } = this.options
-      const audience = audienceOf(exchange)
+      const view = { lane: laneOf(exchange.req.headers), permitted }
       if (route.kind === 'model') {
-        const model = describeModel(catalogue, this.createdS, route.id, audience)
+        const model = describeModel(catalogue, this.createdS, route.id, view)
         exchange.sendJson(200, JSON.stringify(model))
       } else {
-        const data = listModels(catalogue, this.createdS, audience)
+        const data = listModels(catalogue, this.createdS, view)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

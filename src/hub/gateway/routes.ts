@@ -3,8 +3,6 @@ import type { IncomingMessage } from 'node:http'
 import { HolonError } from '../../core/errors.ts'
 import { type Lane, laneName, lanes } from '../../protocol/lane.ts'
 import type { Endpoint } from '../../protocol/openai/index.ts'
-import type { Audience } from '../catalogue/list-models.ts'
-import type { Exchange } from './exchange.ts'
 
 export type Route =
   | { kind: 'answer'; endpoint: Endpoint; method: 'POST' }
@@ -62,11 +60,6 @@ export function laneOf(headers: IncomingMessage['headers']): Lane {
     param: 'x-holon-lane',
     hint: `The lanes are ${lanes.join(', ')}; without the header it is ${lanes[0]}.`,
   })
-}
-
-/** Who reads a list of models. @throws HolonError invalid_parameter */
-export function audienceOf(exchange: Exchange): Audience {
-  return { lane: laneOf(exchange.req.headers), permitted: exchange.caller.models }
 }
 
 /** True for paths that the OpenAI door answers, be it with 404. */

@@ -62,6 +62,19 @@ export class Fleet {
     this.remote.get(id)?.tell({ type: 'revoked', reason })
   }
 
+  /** A node that the hub itself makes of others: a pool. @returns the way to take it out again */
+  put(node: NodeHandle): () => void {
+    this.nodes.push(node)
+    const unsubscribe = node.subscribe(() => this.changed(node))
+    this.changed()
+    return () => {
+      unsubscribe()
+      const at = this.nodes.indexOf(node)
+      if (at !== -1) this.nodes.splice(at, 1)
+      this.changed()
+    }
+  }
+
   close(): void {
     this.stopTimer?.()
     this.stopTimer = null

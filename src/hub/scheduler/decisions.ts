@@ -6,7 +6,7 @@
 import type { Lane } from '../../protocol/lane.ts'
 import { modelStates } from '../../protocol/model.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
-import { type Entrants, mostRemembered, type Rules, type Verdict } from './contest.ts'
+import { type Entrants, mostRemembered, type Rules, scoreOf, type Verdict } from './contest.ts'
 import { bases, type Gauge } from './gauge.ts'
 import { newTerms, predictFinish } from './predict-finish.ts'
 import type { HardReason } from './tiers.ts'
@@ -99,7 +99,7 @@ export class Decisions {
     at: number,
     decision: Decision,
     { gauges, background }: Entrants,
-    { size, mark, nowS }: Rules,
+    { numbers: all, size, mark, nowS }: Rules,
     index: number,
     key: number,
   ): void {
@@ -107,7 +107,7 @@ export class Decisions {
     const { numbers } = this
     let to = (at * mostRemembered + decision.gauges.length) * width
     decision.gauges.push(gauge)
-    predictFinish(gauge, size, mark, nowS, scratch)
+    predictFinish(all, gauge.at, size, mark, nowS, scratch)
     numbers[to++] = scratch.waitS
     numbers[to++] = scratch.loadS
     numbers[to++] = scratch.evictS
@@ -119,13 +119,13 @@ export class Decisions {
     numbers[to++] = scratch.promptTokens
     numbers[to++] = scratch.cachedTokens
     numbers[to++] = scratch.answerTokens
-    numbers[to++] = gauge.inFlight
-    numbers[to++] = gauge.slots
-    numbers[to++] = scratch.finishS / gauge.worth
+    numbers[to++] = gauge.get('inFlight')
+    numbers[to++] = gauge.get('slots')
+    numbers[to++] = scoreOf(gauge.get('worth'), scratch, gauge.get('cold') !== 0)
     numbers[to++] = key
     numbers[to++] = modelStates.indexOf(gauge.placement.model.state)
     numbers[to++] = background[index]!
-    numbers[to++] = gauge.trusted ? 1 : 0
+    numbers[to++] = gauge.get('rank') < 8 ? 1 : 0
     numbers[to++] = bases.indexOf(gauge.prefillBasis)
     numbers[to++] = bases.indexOf(gauge.decodeBasis)
     numbers[to] = bases.indexOf(gauge.loadBasis)

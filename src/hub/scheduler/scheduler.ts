@@ -7,8 +7,11 @@ import { HolonError } from '../../core/errors.ts'
 import { type Lane, type ServiceLevel, serviceLevels } from '../../protocol/lane.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import { isTier, type Tier } from '../../protocol/tier.ts'
+import { isTier } from '../../protocol/tier.ts'
+import { type Caller, owner } from '../auth/caller.ts'
+import { wantedBy } from '../auth/wanted-by.ts'
 import type { Catalogue, Found } from '../catalogue/catalogue.ts'
+import type { Placement } from '../catalogue/edition.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
 import { type Entrants, holdContest, type Rules, Verdict } from './contest.ts'
 import { type Asked, type Decision, Decisions } from './decisions.ts'
@@ -16,19 +19,18 @@ import { type Demand, nothingMore } from './demand.ts'
 import type { Gauge } from './gauge.ts'
 import { Gauges } from './gauges.ts'
 import { type Conditions, conditionsOf, learnFrom, learnLoad } from './learn.ts'
-import { type Asker, Permits } from './permits.ts'
 import { PrefixAffinity } from './prefix-affinity.ts'
 import { refreshGauge, takeMeasured } from './refresh-gauge.ts'
 import { routeText } from './route-text.ts'
 import { SpeedEstimates } from './speed-estimate.ts'
-import { contestTier, type Tiered } from './tier-contest.ts'
+import { contestTier } from './tier-contest.ts'
 import { whyHard } from './tiers.ts'
 
 /** What happens when no placement keeps the lane's level: served as well as can be, or refused. */
 export type LevelPolicy = 'effort' | 'enforce'
 
 export interface SchedulerOptions {
-  catalogue: Pick<Catalogue, 'find' | 'offeredOn'>
+  catalogue: Pick<Catalogue, 'find' | 'offeredOn' | 'index'>
   clock: Clock
   level?: LevelPolicy
   /** Choices to remember for explanations. */
@@ -42,9 +44,9 @@ export interface Question {
   model: string
   /** Null for those who manage the hub: whatever there is, offered or not. */
   lane: Lane | null
-  /** Who asks, which says what they may use; everybody may use all when left out. */
-  caller?: Asker
   demand: Demand
+  /** Who asks; without one, the owner. */
+  caller?: Pick<Caller, 'models' | 'name'>
   /** Ids of nodes that failed this request already. */
   passed?: ReadonlySet<string>
 }
@@ -73,7 +75,6 @@ export interface Claim {
   over: boolean
 }
 
-const anybody: Asker = { name: 'anybody', models: null }
 const nobody: ReadonlySet<string> = new Set()
 const noLevel: ServiceLevel = { firstTokenS: null, decodeTokS: null }
 
@@ -84,13 +85,13 @@ export class Scheduler {
   private readonly affinity = new PrefixAffinity(this.gauges)
   private readonly estimates: SpeedEstimates
   private readonly entrants = new WeakMap<Found, Entrants>()
-  private readonly permits = new Permits()
   private readonly verdict = new Verdict()
   private nowS = 0
 
   constructor(options: SchedulerOptions) {
     this.options = options
     this.decisions = new Decisions(options.remember)
+    options.catalogue.index.onRead = (node) => this.gauges.changed(node)
     this.estimates = new SpeedEstimates((work) => {
       options.clock.after(0, work)
     })
@@ -98,7 +99,7 @@ export class Scheduler {
 
   /**
    * The choice for a request, remembered for `holon explain`.
-   * @throws HolonError model_not_found, key_not_allowed, model_file_invalid, invalid_parameter, engine_unavailable, store_unavailable;
+   * @throws HolonError model_not_found, model_file_invalid, invalid_parameter, engine_unavailable, store_unavailable;
    * level_not_kept where levels are enforced
    */
   choose(question: Question): Choice {
@@ -125,15 +126,24 @@ export class Scheduler {
   }
 
   /** Where a request would go now, for those who only ask. @throws HolonError as `choose`, but for levels */
-  look(model: string, lane: Lane | null, caller?: Asker): Pick<Choice, 'node' | 'model' | 'route'> {
-    const { gauge, asked } = this.decide({ id: '', model, lane, caller, demand: nothingMore })
+  look(
+    model: string,
+    lane: Lane | null,
+    caller?: Question['caller'],
+  ): Pick<Choice, 'node' | 'model' | 'route'> {
+    const { gauge, asked } = this.decide({ id: '', model, lane, demand: nothingMore, caller })
     return { ...whereIs(gauge), route: routeText(asked, gauge, this.verdict) }
   }
 
-  private decide({ id, model, lane, caller = anybody, demand, passed }: Question) {
+  private decide({ id, model, lane, demand, passed, caller = owner }: Question) {
     const timeMs = this.options.clock.now()
     this.nowS = timeMs / 1000
+    requireTierable(model, demand)
+    const found = this.find(model, lane, caller)
+    for (const node of this.gauges.takeStale()) for (const gauge of node.gauges) this.refresh(gauge)
+    const entrants = this.entrantsOf(found, lane)
     const rules: Rules = {
+      numbers: this.gauges.numbers,
       size: demand,
       mark: this.affinity.markFor(demand),
       nowS: this.nowS,
@@ -142,12 +152,11 @@ export class Scheduler {
       passed: passed ?? nobody,
       able: null,
     }
-    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, caller, rules, demand) : null
-    const entrants =
-      tiered?.entrants ??
-      this.entrantsOf(this.permits.among(this.options.catalogue.find(model, lane), caller, model), lane)
+    const isTiered = lane !== null && isTier(model)
+    const tiered = isTiered ? contestTier(model, demand, entrants, rules, this.verdict) : null
     if (tiered === null) holdContest(entrants, rules, this.verdict)
-    const gauge = entrants.gauges[this.verdict.winner]
+    const contested = tiered?.entrants ?? entrants
+    const gauge = contested.gauges[this.verdict.winner]
     if (gauge === undefined) throw nobodyCan(model)
     const asked: Asked = {
       id,
@@ -157,7 +166,7 @@ export class Scheduler {
       tier: tiered?.tier ?? null,
       hard: tiered === null ? 'none' : whyHard(demand),
     }
-    return { gauge, entrants, rules, asked }
+    return { gauge, entrants: contested, rules, asked }
   }
 
   /** The request goes to its choice. Tell `over` exactly once. */
@@ -166,13 +175,13 @@ export class Scheduler {
     const claim: Claim = {
       choice,
       conditions: conditionsOf(gauge),
-      isCold: choice.model.state === 'disk' && gauge.inFlight === 0,
+      isCold: gauge.get('cold') === 2 && gauge.get('inFlight') === 0,
       over: false,
     }
-    if (claim.isCold) gauge.loadingSinceS = this.options.clock.now() / 1000
-    gauge.inFlight++
-    gauge.node.inFlight++
-    gauge.workS += predicted.serviceS
+    if (claim.isCold) gauge.set('loadEndS', this.options.clock.now() / 1000 + gauge.get('loadS'))
+    gauge.set('inFlight', gauge.get('inFlight') + 1)
+    gauge.node.count(1)
+    gauge.set('workS', gauge.get('workS') + predicted.serviceS)
     gauge.served++
     this.affinity.sent(demand, gauge, predicted.promptTokens)
     return claim
@@ -181,13 +190,13 @@ export class Scheduler {
   /** Its engine is held. @param seconds it took */
   held(claim: Claim, lease: EngineLease, seconds: number): void {
     const { gauge } = claim.choice
-    gauge.slots = Math.max(1, lease.parallel)
+    gauge.set('slots', Math.max(1, lease.parallel))
     gauge.parameters = lease.parameters
-    gauge.loadingSinceS = 0
+    gauge.set('cold', 0)
     if (!claim.isCold) return
     claim.isCold = false
     learnLoad(gauge, seconds)
-    gauge.seen = null
+    gauge.set('loadS', gauge.measuredLoadS ?? gauge.get('loadS'))
   }
 
   /** It is over there. @param record of the whole request; null when it goes on elsewhere */
@@ -195,9 +204,10 @@ export class Scheduler {
     if (claim.over) return
     claim.over = true
     const { gauge, demand, predicted, decision, serial } = claim.choice
-    gauge.inFlight--
-    gauge.node.inFlight--
-    gauge.workS = gauge.inFlight === 0 ? 0 : Math.max(0, gauge.workS - predicted.serviceS)
+    const left = gauge.get('inFlight') - 1
+    gauge.set('inFlight', left)
+    gauge.node.count(-1)
+    gauge.set('workS', left === 0 ? 0 : Math.max(0, gauge.get('workS') - predicted.serviceS))
     if (decision.serial === serial) {
       decision.outcome = record
       decision.movedOn = record === null
@@ -213,24 +223,28 @@ export class Scheduler {
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)
 
-  private chooseTier(asked: Tier, lane: Lane, caller: Asker, rules: Rules, demand: Demand): Tiered {
-    if (demand.endpoint === 'embedding') {
-      throw new HolonError('invalid_parameter', `"${asked}" chooses among models that generate text.`, {
-        param: 'model',
-        hint: 'Embeddings of two models cannot be compared: name the embedding model.',
-      })
-    }
-    const found = this.permits.among(this.options.catalogue.offeredOn(lane), caller, asked)
-    return contestTier(asked, demand, this.entrantsOf(found, lane), rules, this.verdict)
+  /** What may be chosen from. */
+  private find(model: string, lane: Lane | null, caller: NonNullable<Question['caller']>): Found {
+    const { catalogue } = this.options
+    const isTiered = lane !== null && isTier(model)
+    return wantedBy(caller, model, isTiered ? catalogue.offeredOn(lane) : catalogue.find(model, lane))
+  }
+
+  private gaugeOf(placement: Placement): Gauge {
+    const { gauge, isNew } = this.gauges.of(placement)
+    if (isNew) this.refresh(gauge)
+    return gauge
   }
 
   private entrantsOf(found: Found, lane: Lane | null): Entrants {
     let entrants = this.entrants.get(found)
     if (entrants === undefined) {
       const { held } = found
+      const gauges = held.map(({ placement }) => this.gaugeOf(placement))
       const isOrdinary = (own: boolean) => lane === 'experimental' && !own
       entrants = {
-        gauges: held.map(({ placement }) => this.gauges.of(placement)),
+        gauges,
+        places: Int32Array.from(gauges, ({ at }) => at),
         background: Uint8Array.from(held, ({ background }) => (background ? 1 : 0)),
         ordinary: Uint8Array.from(held, ({ own }) => (isOrdinary(own) ? 1 : 0)),
       }
@@ -238,6 +252,15 @@ export class Scheduler {
     }
     return entrants
   }
+}
+
+/** @throws HolonError invalid_parameter for what no tier can choose */
+function requireTierable(model: string, { endpoint }: Demand): void {
+  if (endpoint !== 'embedding' || !isTier(model)) return
+  throw new HolonError('invalid_parameter', `"${model}" chooses among models that generate text.`, {
+    param: 'model',
+    hint: 'Embeddings of two models cannot be compared: name the embedding model.',
+  })
 }
 
 const whereIs = ({ placement }: Gauge) => ({ node: placement.node.handle, model: placement.model })

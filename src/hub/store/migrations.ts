@@ -130,12 +130,24 @@ const pins: Migration = {
   },
 }
 
+const pools: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('pools')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('wish', 'jsonb', (column) => column.notNull())
+      .addColumn('created_at', 'timestamptz', (column) => column.notNull())
+      .execute()
+  },
+}
+
 const migrations: Record<string, Migration> = {
   '0001-usage-and-events': usageAndEvents,
   '0002-catalogue': catalogue,
   '0003-admissions': admissions,
   '0004-keys': keys,
   '0005-pins': pins,
+  '0006-pools': pools,
 }
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

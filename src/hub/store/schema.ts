@@ -109,6 +109,13 @@ export interface RevisionsTable {
   revision: number
 }
 
+/** What the owner wants of each pool, as JSON. */
+export interface PoolsTable {
+  name: string
+  wish: ColumnType<unknown, string, string>
+  created_at: ColumnType<Date, Date | string, never>
+}
+
 export interface Schema {
   nodes: NodesTable
   join_tokens: JoinTokensTable
@@ -119,4 +126,5 @@ export interface Schema {
   events: EventsTable
   catalogue: CatalogueTable
   placement_rules: PlacementRulesTable
+  pools: PoolsTable
 }

@@ -16,6 +16,7 @@ import { createCatalogueBook } from './catalogue-book.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
+import { PoolBook } from './pool-book.ts'
 import {
   type EventRecord,
   insertLines,
@@ -48,6 +49,8 @@ const lastRetryMs = 300_000
 export class Store {
   /** The list of offered models. */
   readonly catalogue: CatalogueBook
+  /** The pools that are wanted. */
+  readonly pools: PoolBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
   /** Folder of the store. */
   readonly dir: string
@@ -72,6 +75,7 @@ export class Store {
     const { clock, log } = options
     const always = options.databaseUrl !== undefined
     this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
+    this.pools = new PoolBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
   }
 

@@ -17,8 +17,9 @@ function wait(seconds: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-export const browserEffects: ChatEffects = {
-  fetch: (input, init) => fetch(input, init),
+/** @param call fetch, with the key of the hub where there is one */
+export const browserEffects = (call: typeof fetch): ChatEffects => ({
+  fetch: call,
   wait,
   now: () => performance.now(),
   date: () => Date.now(),
@@ -29,7 +30,7 @@ export const browserEffects: ChatEffects = {
     if (document.hidden) setTimeout(draw, 250)
     else requestAnimationFrame(() => draw())
   },
-}
+})
 
 /** Null where the browser forbids storage. */
 export function browserStorage(): Storage | null {

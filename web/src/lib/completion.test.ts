@@ -44,7 +44,7 @@ describe('a streamed answer', () => {
     const { seen, bodies, failure } = await ask([
       () =>
         sse(
-          ': loading 40 % (reading weights)\n\n: keep-alive\n\n: waiting, 2 before this one\n\n' +
+          ': loading 40 % (reading weights)\n\n: keep-alive\n\n: queued position=3 eta=12s\n\n' +
             delta({ role: 'assistant', content: '' }) +
             delta({ reasoning_content: 'hm' }) +
             delta({ content: 'Hello' }) +
@@ -57,7 +57,7 @@ describe('a streamed answer', () => {
     expect(failure).toBeNull()
     expect(seen).toEqual([
       'loading reading weights 40',
-      'wait: waiting, 2 before this one',
+      'wait: waiting, number 3 in line, about 12 s',
       '(hm)',
       'Hello',
       ' you',

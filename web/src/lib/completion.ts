@@ -59,7 +59,7 @@ export async function streamAnswer(
       onComment: (text) => {
         const progress = readLoadingComment(text)
         if (progress) handlers.onLoading(progress)
-        else if (/^(?:waiting|reading)\b/i.test(text)) handlers.onWaiting(text.slice(0, 120))
+        else if (/^(?:queued|reading)\b/i.test(text)) handlers.onWaiting(placeInWords(text))
       },
     })
   } catch (thrown) {
@@ -95,6 +95,14 @@ async function openStream(
     handlers.onLoading(error.loading)
     await effects.wait(Math.min(10, Math.max(1, error.retryAfterS ?? 2)), signal)
   }
+}
+
+/** `queued position=3 eta=12s` as a person says it; any other remark as it is. */
+function placeInWords(text: string): string {
+  const [, position, eta] = /^queued position=(\d+)(?: eta=(\d+)s)?$/.exec(text) ?? []
+  if (position === undefined) return text.slice(0, 120)
+  const place = position === '1' ? 'next in line' : `number ${position} in line`
+  return eta === undefined ? `waiting, ${place}` : `waiting, ${place}, about ${eta} s`
 }
 
 function brokenStream(): ApiError {

@@ -1,0 +1,199 @@
+/**
+ * Three machines on a switch hold one model that each alone is told it cannot, serve it over the encrypted wire to the
+ * OpenAI client, lose a member in the middle of an answer, and serve again with nobody's help. The model is random; its
+ * speed and its failures are real.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
+import type { PoolView } from '../../src/protocol/pools.ts'
+import { descendants, eventually, isAlive } from '../support/cli.ts'
+import { testHome } from '../support/engine-home.ts'
+import { clientLibrary, FleetLan } from '../support/fleet-lan.ts'
+import { whyNoNamespaces } from '../support/namespaces.ts'
+
+const missing = whyNoNamespaces()
+const names = ['oak', 'elm', 'ash']
+const model = 'wide'
+/** 137 MB of weights; with its buffers it fits three machines of this budget, not two and not one. */
+const budgetMb = '185'
+let net: FleetLan
+
+async function pool(): Promise<PoolView | undefined> {
+  const { pools } = (await net.get('/fleet/v1/pools')) as { pools: PoolView[] }
+  return pools.find(({ name }) => name === 'big')
+}
+
+/** Asks through the real client, as a stream; prints `begun` at the first token. */
+const question = (maxTokens: number): string => `
+  import OpenAI from '${clientLibrary('openai/index.mjs')}'
+  const client = new OpenAI({ baseURL: '${net.url}/v1', apiKey: '${net.key}', maxRetries: 0 })
+  let text = '', error = null, node = null
+  try {
+    const { data, response } = await client.completions.create({
+      model: '${model}', stream: true, temperature: 0, max_tokens: ${maxTokens}, prompt: 'The machines are',
+    }).withResponse()
+    node = response.headers.get('x-holon-node')
+    for await (const chunk of data) {
+      if (text === '') console.log('begun')
+      text += chunk.choices[0]?.text ?? ''
+    }
+  } catch (thrown) { error = String(thrown) }
+  console.log(JSON.stringify({ text, node, error }))
+`
+type Answer = { text: string; node: string | null; error: string | null }
+const ask = async (): Promise<Answer> => (await net.onDesk(question(16))) as Answer
+
+/** Ports of a machine that answer someone on the switch, and what they say to one who knows nothing. */
+async function scan(name: string): Promise<Record<string, string>> {
+  const { address } = net.machines[name]!
+  return (await net.onDesk(`
+    import { connect } from 'node:net'
+    const found = {}
+    const look = (port) => new Promise((resolve) => {
+      const socket = connect({ host: '${address}', port })
+      let said = Buffer.alloc(0)
+      const done = () => { socket.destroy(); resolve() }
+      socket.setTimeout(1500, done)
+      socket.on('connect', () => {
+        found[port] = ''
+        // HELLO of llama.cpp's RPC: an engine would answer it with its version.
+        const hello = Buffer.alloc(33); hello[0] = 14; hello.writeBigUInt64LE(24n, 1); socket.write(hello)
+      })
+      socket.on('data', (chunk) => { said = Buffer.concat([said, chunk]); found[port] = said.toString('hex') })
+      socket.on('error', done)
+      socket.on('close', done)
+    })
+    const ports = Array.from({ length: 65535 }, (_, i) => i + 1)
+    await Promise.all(Array.from({ length: 500 }, async () => { for (let p; (p = ports.pop()); ) await look(p) }))
+    console.log(JSON.stringify(found))
+  `)) as Record<string, string>
+}
+
+/** Processes of llama.cpp below an agent. */
+function engines(name: string): number[] {
+  const { pid = 0 } = net.agents[name]!.child
+  return descendants(pid).filter((each) => /^(llama-server|ggml-rpc-server)$/.test(commandOf(each)))
+}
+
+function commandOf(pid: number): string {
+  try {
+    return execFileSync('cat', [`/proc/${pid}/comm`], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
+  } catch {
+    return ''
+  }
+}
+
+describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${missing})` : ''}`, () => {
+  beforeAll(async () => {
+    const home = testHome()
+    await llamaServerDriver(home).install({
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+    })
+    home.remove()
+    net = new FleetLan('10.213.9')
+    await net.up()
+    for (const name of names) {
+      const folder = net.fleet.home()
+      // Only the first has the model; the others never need the file.
+      if (name === 'oak') {
+        mkdirSync(join(folder, 'models'), { recursive: true })
+        writeRandomGguf(join(folder, 'models', `${model}.gguf`), {
+          ...{
+            layers: 6,
+            embedding: 1024,
+            heads: 16,
+            kvHeads: 4,
+            feedForward: 2816,
+            vocab: 2000,
+            context: 2048,
+          },
+          ...{ type: 'F16', seed: 3, name: model },
+        })
+      }
+      const env = { HOLON_MEMORY_BUDGET_MB: budgetMb, HOLON_ENGINE: 'llama-server' }
+      await net.join(name, { args: ['--token', await net.token()], home: folder, env }).until(/Connected to/)
+    }
+    await net.untilReady(...names)
+  }, 30 * 60_000)
+  afterAll(async () => {
+    await net?.end()
+  }, 60_000)
+
+  test('each alone is told that it cannot', async () => {
+    const refused = await ask()
+    expect(refused.error).toMatch(/memory|needs about|fit/i)
+  }, 120_000)
+
+  test('together they hold it and serve it to the client, though the head alone has the file', async () => {
+    const made = await net.owner([
+      ...['pool', 'create', 'big', '--model', model, '--nodes', names.join(','), '--engine', 'llama-rpc'],
+      ...['--context', '512', '--wait', '--json'],
+    ])
+    expect(made.stderr + made.stdout).toContain('"service"')
+    expect(made.code).toBe(0)
+    const answer = await ask()
+    expect(answer).toMatchObject({ error: null, node: 'big' })
+    expect(answer.text.length).toBeGreaterThan(0)
+    const view = await pool()
+    expect(view?.members.filter(({ state }) => state === 'in').length).toBeGreaterThan(1)
+    expect(view?.members.every(({ wire }) => wire === null || wire === 'encrypted')).toBe(true)
+  }, 300_000)
+
+  test('a stranger who scans every port of every member finds nothing of the engine', async () => {
+    for (const name of names) {
+      const found = await scan(name)
+      const ports = Object.keys(found)
+      expect(ports.length).toBeLessThanOrEqual(1)
+      // A TLS alert (0x15) at most: neither the engine's version nor a word of HTTP.
+      for (const said of Object.values(found)) expect(said).toMatch(/^(15[0-9a-f]{0,16})?$/)
+    }
+    expect((await ask()).error).toBeNull()
+  }, 300_000)
+
+  test('it loses a member in the middle of an answer, and serves again by itself', async () => {
+    const view = await pool()
+    const victim = view?.members.find(({ rank }) => rank === 1)?.node ?? ''
+    const [engine = 0] = engines(victim)
+    expect(isAlive(engine)).toBe(true)
+    const program = net.runOnDesk(question(1_200))
+    await program.until('begun')
+    process.kill(engine, 'SIGKILL')
+    const broken = (await program.answer) as Answer
+    expect(broken.error).toMatch(/Error/)
+    const startedAt = Date.now()
+    await eventually('the pool to answer again', async () => (await ask()).error === null, 120_000)
+    expect(Date.now() - startedAt).toBeLessThan(120_000)
+    // The one that died has nothing left of the old group.
+    expect(isAlive(engine)).toBe(false)
+  }, 400_000)
+
+  test('it loses the cable of a member, does without or waits for it, and heals when it is plugged in again', async () => {
+    const view = await pool()
+    const victim =
+      view?.members.find(({ rank, state }) => rank !== null && rank > 0 && state === 'in')?.node ?? ''
+    const before = engines(victim)
+    expect(before.length).toBeGreaterThan(0)
+    net.machines[victim]!.unplug()
+    // The member itself notices that it is alone, and frees its memory.
+    await eventually('its engine to end', () => before.every((pid) => !isAlive(pid)), 60_000)
+    net.machines[victim]!.plugIn()
+    await net.untilReady(victim)
+    await eventually('the pool to answer again', async () => (await ask()).error === null, 180_000)
+  }, 400_000)
+
+  test('when the pool is removed nothing of it is left on any machine', async () => {
+    expect(engines('oak').length).toBeGreaterThan(0)
+    const removed = await net.owner(['pool', 'remove', 'big'])
+    expect(removed.code).toBe(0)
+    await eventually('every engine to end', () => names.every((name) => engines(name).length === 0), 60_000)
+    for (const name of names) expect(Object.keys(await scan(name))).toEqual([])
+  }, 300_000)
+})
