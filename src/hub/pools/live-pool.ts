@@ -9,6 +9,7 @@ import type { GroupPlacement } from '../../pool/preview/placement.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { PoolView } from '../../protocol/pools.ts'
+import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
 import { GroupLaunch } from './group-launch.ts'
 import { lookAt } from './look.ts'
@@ -207,7 +208,16 @@ export class LivePool {
       modelIds: ready.handles.map(({ id }) => this.idsOn.get(id) ?? wish.model),
       hosts,
       mode,
-      before: () => this.freeMembers(ready.handles),
+      before: async (options) => {
+        await this.freeMembers(ready.handles)
+        await bringWeights({
+          ...options,
+          model: wish.model,
+          plan: ready.group,
+          handles: ready.handles,
+          hosts,
+        })
+      },
       events: {
         opened: (rank) => controller.onOpened(name, attempt, rank),
         started: (rank) => controller.onStarted(name, attempt, rank),
