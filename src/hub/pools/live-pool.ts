@@ -16,7 +16,7 @@ import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
 import { type Delegate, PoolNode, type PoolSource } from './pool-node.ts'
 import { poolView } from './pool-view.ts'
-import type { PoolsOptions } from './pools.ts'
+import type { PoolsOptions } from './pools-options.ts'
 import type { SpeedBook } from './speed-book.ts'
 
 export interface LivePoolOptions extends PoolsOptions {
@@ -183,7 +183,7 @@ export class LivePool {
       kind: 'group',
       plan: {
         members: ordered.map(({ id }) => id),
-        together: !(engine.workersFirst ?? engine.id === 'llama-rpc'),
+        together: engine.workersFirst !== true,
       },
     }
   }
@@ -282,7 +282,15 @@ export class LivePool {
 
   private model(): NodeModel {
     const { wish } = this.options
-    return this.known ?? { ...nothingKnown, id: wish.model, name: wish.model, source: `pool ${wish.name}` }
+    const known = this.known ?? {
+      ...nothingKnown,
+      id: wish.model,
+      name: wish.model,
+      source: `pool ${wish.name}`,
+    }
+    // What the head measured of it alone is not the pool's.
+    const measuredDecodeTokS = this.pooledSpeed().measuredTokS
+    return { ...known, measuredLoadS: null, measuredPrefillTokS: null, measuredDecodeTokS }
   }
 
   private soloDelegate(id: string): Delegate | null {
