@@ -44,7 +44,8 @@ export function bestSolo(question: PoolQuestion, members: readonly Candidate[]):
 
 function alone(question: PoolQuestion, [member]: readonly Candidate[], obstacle: Obstacle): Obstacle {
   if (!member) return obstacle
-  const why = member.facts?.modelPath == null ? 'does not have' : 'cannot hold alone'
-  const message = `Only ${member.name} is left, which ${why} ${question.model}.`
+  const { model } = question
+  const why = member.facts?.modelPath == null ? `does not have ${model}` : `cannot hold ${model} alone`
+  const message = `Only ${member.name} is left, which ${why}.`
   return { error: new HolonError('pool_impossible', message), member: null }
 }
