@@ -35,6 +35,8 @@ export class EngineConnection implements AnswerSink {
   private idleMs: number | null = null
   /** Set between the end of an answer and the end of the bytes that came with it. */
   private reusable: boolean | null = null
+  /** Views of what the present read holds of the answer. */
+  private pieces: Buffer[] = []
   private closed = false
 
   constructor(address: EngineAddress, owner: ConnectionOwner) {
@@ -108,7 +110,7 @@ export class EngineConnection implements AnswerSink {
   }
 
   data(bytes: Buffer): void {
-    this.call?.data(Buffer.from(bytes))
+    this.pieces.push(bytes)
   }
 
   done(reusable: boolean): void {
@@ -122,10 +124,20 @@ export class EngineConnection implements AnswerSink {
       // Nobody asked: the server says why it closes an idle connection, or answers twice.
       if (this.call === null) throw coded('ECONNRESET', 'The engine spoke unasked.')
       const clean = bytes === null ? this.parser.end() : this.parser.push(bytes)
+      this.handOn()
       if (this.reusable !== null) this.conclude(this.reusable && clean)
     } catch (error) {
+      this.handOn()
       this.fail(error as Error)
     }
+  }
+
+  /** Tokens that arrived together travel together: each piece handed on costs a write to the client. */
+  private handOn(): void {
+    const { pieces } = this
+    if (pieces.length === 0) return
+    this.pieces = []
+    this.call?.data(Buffer.concat(pieces))
   }
 
   /** After the last of an answer's bytes, so that the next request cannot be mixed up with what came after them. */

@@ -11,6 +11,7 @@ export const clientStallMs = 120_000
 
 const maxStringBytes = 16 * 1024
 const ignore = (): void => undefined
+const lastChunk = '0\r\n\r\n'
 const usableId = /^[\x21-\x7e]{1,128}$/
 
 export class Exchange {
@@ -34,6 +35,8 @@ export class Exchange {
   readonly passesThrough: boolean = true
   private abort: AbortController | null = null
   private leaving: (() => void) | null = null
+  /** Set when the chunks of a stream are framed here. */
+  private framed = false
 
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.req = req
@@ -90,7 +93,11 @@ export class Exchange {
 
   /** Ends the response. A client that then takes none of it is let go in bounded time. */
   end(last?: string | Buffer): void {
-    this.res.end(last)
+    if (!this.framed) this.res.end(last)
+    else {
+      if (last !== undefined) this.put(last)
+      this.res.end(lastChunk, 'latin1')
+    }
     if (this.res.writableLength > 0) this.res.setTimeout(clientStallMs, () => this.res.destroy())
   }
 
@@ -103,6 +110,16 @@ export class Exchange {
     headers['cache-control'] = 'no-cache'
     headers['x-accel-buffering'] = 'no'
     this.res.writeHead(200, headers)
+    // Node writes a chunk as four pieces. A stream is nothing but small chunks: framed here, each is one.
+    this.framed = this.res.chunkedEncoding
+    this.res.chunkedEncoding = false
+  }
+
+  /** Sends bytes of a stream or of an open body; false when the client takes no more for now. */
+  protected put(bytes: string | Buffer): boolean {
+    if (!this.framed) return this.res.write(bytes)
+    // An empty chunk would end the body.
+    return bytes.length === 0 || this.res.write(asChunk(bytes))
   }
 
   /** An SSE comment, which clients skip: it keeps the connection alive and tells a person what is going on. */
@@ -110,12 +127,12 @@ export class Exchange {
     if (this.gone || this.res.writableNeedDrain) return
     this.openStream()
     const words = this.keepAlive(text)
-    if (words !== '') this.res.write(words)
+    if (words !== '') this.put(words)
   }
 
   /** Bytes of the engine's answer, whole events when it is a stream; false when the client takes no more for now. */
   write(bytes: Buffer): boolean {
-    return this.res.write(bytes)
+    return this.put(bytes)
   }
 
   /** The engine's whole answer. */
@@ -170,4 +187,16 @@ export class Exchange {
     if (this.route !== null) headers['x-holon-route'] = this.route
     return headers
   }
+}
+
+/** One chunk of HTTP/1.1's chunked coding (RFC 9112 section 7.1). */
+function asChunk(bytes: string | Buffer): Buffer {
+  const length = Buffer.byteLength(bytes)
+  const size = `${length.toString(16)}\r\n`
+  const chunk = Buffer.allocUnsafe(size.length + length + 2)
+  chunk.write(size, 'latin1')
+  if (typeof bytes === 'string') chunk.write(bytes, size.length)
+  else bytes.copy(chunk, size.length)
+  chunk.write('\r\n', size.length + length, 'latin1')
+  return chunk
 }
