@@ -13,6 +13,7 @@ const benches = {
   start: 'start-bench.js',
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
+  gateways: 'gateways.js',
 }
 
 const asked = process.argv.slice(2)
