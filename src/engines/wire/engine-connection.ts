@@ -137,7 +137,7 @@ export class EngineConnection implements AnswerSink {
     const { pieces } = this
     if (pieces.length === 0) return
     this.pieces = []
-    this.call?.data(Buffer.concat(pieces))
+    this.call?.data(pieces.length === 1 ? copyOf(pieces[0]!) : Buffer.concat(pieces))
   }
 
   /** After the last of an answer's bytes, so that the next request cannot be mixed up with what came after them. */
@@ -206,6 +206,12 @@ class Call implements Dispatcher.DispatchController {
     this.connection = null
     this.handler.onResponseError?.(this, error)
   }
+}
+
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafe(bytes.length)
+  bytes.copy(copy)
+  return copy
 }
 
 /** `timeout=5, max=100`: seconds. Null when it says nothing of it. */

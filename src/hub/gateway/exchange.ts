@@ -83,12 +83,18 @@ export class Exchange {
    * beside an empty piece that carries its callback, and two pieces cost a vectored write.
    */
   private endInOneWrite(body: Buffer): void {
+    this.writeNow(body.toString('latin1'), 'latin1')
+    this.end()
+  }
+
+  /** As `res.write`, without its wait for the end of the tick: all there is now is in `bytes`. */
+  private writeNow(bytes: string | Buffer, encoding: BufferEncoding = 'utf8'): boolean {
     const { res } = this
     const { socket } = res
     socket?.cork()
-    res.write(body.toString('latin1'), 'latin1')
+    const taken = res.write(bytes, encoding)
     socket?.uncork()
-    this.end()
+    return taken
   }
 
   /** Ends the response. A client that then takes none of it is let go in bounded time. */
@@ -117,9 +123,9 @@ export class Exchange {
 
   /** Sends bytes of a stream or of an open body; false when the client takes no more for now. */
   protected put(bytes: string | Buffer): boolean {
-    if (!this.framed) return this.res.write(bytes)
     // An empty chunk would end the body.
-    return bytes.length === 0 || this.res.write(asChunk(bytes))
+    if (bytes.length === 0) return true
+    return this.writeNow(this.framed ? asChunk(bytes) : bytes)
   }
 
   /** An SSE comment, which clients skip: it keeps the connection alive and tells a person what is going on. */
