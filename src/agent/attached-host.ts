@@ -36,6 +36,8 @@ export interface ModelBook {
 
 export interface HostOptions {
   engine: AttachedEngine
+  /** Its owner named it. */
+  explicit: boolean
   now(): number
   log: Log
   changed(): void
@@ -48,6 +50,7 @@ const askMs = 10_000
 
 export class AttachedHost {
   readonly engine: AttachedEngine
+  readonly explicit: boolean
   readonly books = new Map<string, ModelBook>()
   /** Why the engine cannot be used now; null when it can. */
   trouble: HolonError | null = null
@@ -61,6 +64,7 @@ export class AttachedHost {
   constructor(options: HostOptions) {
     this.options = options
     this.engine = options.engine
+    this.explicit = options.explicit
     // Listed with the reason while the engine cannot be reached.
     for (const name of options.named) this.books.set(name, newBook(unknownModel(name), options.now()))
   }

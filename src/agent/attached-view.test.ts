@@ -7,7 +7,14 @@ import { offeredModels } from './attached-view.ts'
 
 const host = (id: string, url: string, ...names: string[]): AttachedHost => {
   const engine = findAttachable(id)!.attach({ url, headers: {}, models: [], parallel: null })
-  return new AttachedHost({ engine, now: () => 0, log: silentLog, changed: () => undefined, named: names })
+  return new AttachedHost({
+    engine,
+    explicit: true,
+    now: () => 0,
+    log: silentLog,
+    changed: () => undefined,
+    named: names,
+  })
 }
 const idsOf = (hosts: AttachedHost[], taken: string[] = []) =>
   offeredModels(hosts, new Set(taken)).map(({ id }) => id)

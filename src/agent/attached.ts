@@ -11,13 +11,17 @@ import { type Agent, type AgentOptions, createAgent } from './agent.ts'
 import { AttachedHost } from './attached-host.ts'
 import { attachedModel, attachedRunning, type Offered, offeredModels } from './attached-view.ts'
 
+export interface Attachment {
+  engine: AttachedEngine
+  /** Its owner named it: it stays listed, with the reason, while it cannot be reached. */
+  explicit: boolean
+  /** Models of it that the owner named. */
+  named: readonly string[]
+}
+
 export interface AttachSource {
   /** The engines to attach, now; asked again every minute, for one may be started or ended at any time. */
-  find(): Promise<readonly AttachedEngine[]>
-  /** Their owner named them: they stay listed, with the reason, while they cannot be reached. */
-  explicit: boolean
-  /** Models that the owner named. */
-  named: readonly string[]
+  find(): Promise<readonly Attachment[]>
 }
 
 interface AttachedDeps {
@@ -158,24 +162,25 @@ class AttachingAgent implements Agent {
   /** Attaches what is new; lets go of what was only found and is no longer there. */
   async findEngines(): Promise<void> {
     const { source, clock, log } = this.deps
-    const engines = await source.find()
+    const attachments = await source.find()
     const news: AttachedHost[] = []
-    for (const engine of engines) {
-      const key = `${engine.id} ${engine.url}`
+    for (const { engine, explicit, named } of attachments) {
+      const key = keyOf(engine)
       if (this.hosts.has(key) || this.closed) continue
       const host = new AttachedHost({
         engine,
+        explicit,
         now: () => clock.now(),
         log,
         changed: () => this.tell(),
-        named: source.named,
+        named,
       })
       this.hosts.set(key, host)
       news.push(host)
     }
-    const here = new Set(engines.map((engine) => `${engine.id} ${engine.url}`))
+    const here = new Set(attachments.map(({ engine }) => keyOf(engine)))
     for (const [key, host] of this.hosts) {
-      if (source.explicit || here.has(key) || host.trouble === null) continue
+      if (host.explicit || here.has(key) || host.trouble === null) continue
       this.hosts.delete(key)
       this.timers.get(key)?.()
       await host.close()
@@ -184,7 +189,7 @@ class AttachingAgent implements Agent {
     await Promise.all(news.map((host) => host.look()))
     for (const host of news) {
       log.info({ engine: host.engine.id, url: host.engine.url }, 'attached an engine that was already there')
-      if (source.explicit) void host.proveNamed()
+      if (host.explicit) void host.proveNamed()
       this.watchHost(host)
     }
   }
@@ -204,17 +209,16 @@ class AttachingAgent implements Agent {
 
   private watchHost(host: AttachedHost): void {
     const { engine } = host
-    this.repeat(`${engine.id} ${engine.url}`, engine.lookEveryMs, async () => {
+    this.repeat(keyOf(engine), engine.lookEveryMs, async () => {
       const away = host.trouble !== null
       await host.look()
-      if (away && host.trouble === null && this.deps.source.explicit) void host.proveNamed()
+      if (away && host.trouble === null && host.explicit) void host.proveNamed()
     })
   }
 
   private offered(state: NodeState): Offered[] {
     const own = new Set(state.models.map((model) => model.id))
-    const { explicit } = this.deps.source
-    const hosts = [...this.hosts.values()].filter((host) => explicit || host.trouble === null)
+    const hosts = [...this.hosts.values()].filter((host) => host.explicit || host.trouble === null)
     return offeredModels(hosts, own)
   }
 
@@ -251,6 +255,10 @@ class AttachingAgent implements Agent {
     })
     this.timers.set(name, cancel)
   }
+}
+
+function keyOf({ id, url }: AttachedEngine): string {
+  return `${id} ${url}`
 }
 
 function sumOf(running: readonly RunningModel[]): number {

@@ -30,17 +30,45 @@ export interface Config {
   engineParallel: number | null
   /** Offer a running Ollama or LM Studio without being told to. */
   attach: boolean
+  /** Engines that are already there and were named beside `engine`. */
+  attached: readonly AttachWish[]
   /** What models may take in memory on this node, in bytes; null lets the profile decide. */
   memoryBudgetBytes: number | null
   /** Model to load at start. */
   model: string | null
+  /** Models to load at start and to keep in memory. */
+  preload: readonly string[]
   /** Unload a model after this many idle seconds; 0 keeps it. */
   idleUnloadS: number
   hfToken: string | null
+  /** Serve TLS with this certificate and key, files in PEM. */
+  tls: { cert: string; key: string } | null
+  /** A file of authorities to trust beside the system's, for a hub with its own. */
+  tlsCa: string | null
+}
+
+/** One engine of the list `attach`: `ollama`, `vllm@http://127.0.0.1:8000`, or a table of holon.toml. */
+export interface AttachWish {
+  engine: string
+  url: string | null
+  models: readonly string[]
+  key: string | null
+  parallel: number | null
 }
 
 const text = z.string().trim().min(1)
 const wholeNumber = z.union([z.number(), text.regex(/^\d+$/, 'must be a whole number').transform(Number)])
+
+const attachForm =
+  'must be on, off, or a list such as ollama,vllm@http://127.0.0.1:8000 (holon engines lists what is there)'
+const attachTable = z.strictObject({
+  engine: text,
+  url: text.optional(),
+  models: z.array(text).optional(),
+  /** The variable of the environment that holds its key: the file holds no secrets. */
+  key_env: text.optional(),
+  parallel: z.number().int().min(1).max(1024).optional(),
+})
 
 const fields = {
   host: text.default('127.0.0.1'),
@@ -55,11 +83,15 @@ const fields = {
   engine_models: z.union([text, z.array(text)]).optional(),
   engine_key: text.optional(),
   engine_parallel: wholeNumber.pipe(z.number().int().min(1).max(1024)).optional(),
-  attach: z.enum(['on', 'off'], { error: 'must be on or off' }).default('on'),
+  attach: z.union([text, z.array(z.union([text, attachTable]))], { error: attachForm }).default('on'),
   memory_budget_mb: wholeNumber.pipe(z.number().int().min(64)).optional(),
   model: text.optional(),
+  preload: z.union([text, z.array(text)]).optional(),
   idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
   hf_token: text.optional(),
+  tls_cert: text.optional(),
+  tls_key: text.optional(),
+  tls_ca: text.optional(),
 }
 type Field = keyof typeof fields
 
@@ -93,6 +125,7 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     )
   }
   const budget = pick('memory_budget_mb')
+  const attach = pick('attach')
   return {
     home: homeAt(root),
     host: pick('host'),
@@ -105,12 +138,58 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     engineModels: listOf(pick('engine_models')),
     engineKey: pick('engine_key') ?? null,
     engineParallel: pick('engine_parallel') ?? null,
-    attach: pick('attach') === 'on',
+    attach: attach === 'on',
+    attached: attach === 'on' || attach === 'off' ? [] : attachWishes(attach, env),
     memoryBudgetBytes: budget === undefined ? null : budget * MiB,
     model: pick('model') ?? null,
+    preload: listOf(pick('preload')),
     idleUnloadS: pick('idle_unload_s'),
     hfToken: pick('hf_token') ?? null,
+    tls: bothOrNeither(pick('tls_cert'), pick('tls_key')),
+    tlsCa: pick('tls_ca') ?? null,
   }
+}
+
+/** @throws HolonError config_invalid */
+function attachWishes(
+  given: string | (string | z.output<typeof attachTable>)[],
+  env: Record<string, string | undefined>,
+): AttachWish[] {
+  const list = typeof given === 'string' ? listOf(given) : given
+  const plain = { models: [], key: null, parallel: null }
+  return list.map((item) => {
+    if (typeof item !== 'string') {
+      const { engine, url = null, models = [], key_env, parallel = null } = item
+      const key = key_env === undefined ? null : (env[key_env]?.trim() ?? '')
+      if (key === '') {
+        throw new HolonError(
+          'config_invalid',
+          `The variable ${key_env}, with the key of ${engine}, is not set.`,
+          {
+            hint: `Set it, or take key_env out of holon.toml.`,
+          },
+        )
+      }
+      return { engine, url, models, key, parallel }
+    }
+    const [, engine, url] = /^([^@\s]+)(?:@(\S+))?$/.exec(item) ?? []
+    if (engine === undefined) {
+      throw new HolonError('config_invalid', `"${item}" in HOLON_ATTACH names no engine.`, {
+        hint: `It ${attachForm}.`,
+      })
+    }
+    return { ...plain, engine, url: url ?? null }
+  })
+}
+
+/** @throws HolonError config_invalid */
+function bothOrNeither(cert: string | undefined, key: string | undefined): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert: resolve(cert), key: resolve(key) }
+  if (cert === undefined && key === undefined) return null
+  const [there, missing] = cert === undefined ? ['key', 'certificate'] : ['certificate', 'key']
+  throw new HolonError('config_invalid', `A TLS ${there} is set, and no ${missing} with it.`, {
+    hint: 'Set both HOLON_TLS_CERT and HOLON_TLS_KEY (or --tls-cert and --tls-key), or neither.',
+  })
 }
 
 /** `a,b` as an environment variable has it, or a list as a file has it. */

@@ -7,6 +7,7 @@ import { type NodeIdentity, writeIdentity } from '../agent/join/identity.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Home } from '../core/home.ts'
 import type { DeviceCodeResponse } from '../protocol/joining.ts'
+import { hubTrust } from './hub-trust.ts'
 import type { Cli } from './shell.ts'
 
 export interface EnrolWish {
@@ -27,12 +28,14 @@ export async function enrol(wish: EnrolWish): Promise<NodeIdentity> {
   if (known !== null && !token && (named === null || named === known.hub)) return known
   const hub = named ?? known?.hub ?? (await findOnNetwork(cli, signal))
   const name = wish.name ?? hostname()
+  const { fetch: send } = hubTrust(cli.config().tlsCa)
   const admitted = token
-    ? await enrolByToken({ hub, token, name, signal })
+    ? await enrolByToken({ hub, token, name, signal, fetch: send })
     : await enrolByDevice({
         hub,
         name,
         signal,
+        fetch: send,
         clock: systemClock,
         onCode: (code) => showCode(cli, code),
       })

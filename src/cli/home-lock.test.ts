@@ -12,7 +12,7 @@ beforeEach(() => {
 
 test('a second holder is refused and told who holds it', () => {
   const lock = takeLock(home)
-  lock.publish('http://127.0.0.1:4656')
+  lock.publish('http://127.0.0.1:4656', 'hlocal_secret', null)
   expect(() => takeLock(home)).toThrow(
     `already running on ${home.root} at http://127.0.0.1:4656 (process ${process.pid})`,
   )

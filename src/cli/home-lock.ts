@@ -14,6 +14,10 @@ export interface Lock {
   processStart: string | null
   /** Where the hub listens, once it does. */
   url: string | null
+  /** What commands of the same user show to that hub: made anew at every start, in a file that only its owner can read. */
+  key: string | null
+  /** The file of the certificate that the hub serves; null without TLS. */
+  certFile: string | null
 }
 
 const lockPath = (home: Home) => join(home.run, 'up.json')
@@ -34,16 +38,25 @@ export function staleLock(home: Home): Lock | null {
  * Takes the lock for this process.
  * @throws HolonError already_running, naming who holds it
  */
-export function takeLock(home: Home): { publish(url: string): void; release(): void } {
+export function takeLock(home: Home): {
+  publish(url: string, key: string, certFile: string | null): void
+  release(): void
+} {
   mkdirSync(home.run, { recursive: true })
   const path = lockPath(home)
-  const mine: Lock = { pid: process.pid, processStart: processStart(process.pid), url: null }
+  const mine: Lock = {
+    pid: process.pid,
+    processStart: processStart(process.pid),
+    url: null,
+    key: null,
+    certFile: null,
+  }
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       createWhole(path, JSON.stringify(mine))
       return {
-        publish: (url) => {
-          writeFileSync(`${path}.new`, JSON.stringify({ ...mine, url }), { mode: 0o600 })
+        publish: (url, key, certFile) => {
+          writeFileSync(`${path}.new`, JSON.stringify({ ...mine, url, key, certFile }), { mode: 0o600 })
           renameSync(`${path}.new`, path)
         },
         release: () => {
@@ -88,7 +101,8 @@ function parse(path: string): Lock | null {
   try {
     const lock = JSON.parse(readFileSync(path, 'utf8')) as Partial<Lock>
     if (typeof lock.pid !== 'number' || !Number.isInteger(lock.pid) || lock.pid <= 0) return null
-    return { pid: lock.pid, processStart: lock.processStart ?? null, url: lock.url ?? null }
+    const { pid, processStart = null, url = null, key = null, certFile = null } = lock
+    return { pid, processStart, url, key, certFile }
   } catch {
     return null
   }

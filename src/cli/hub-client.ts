@@ -1,4 +1,5 @@
 import { catalogue, type ErrorCode, HolonError } from '../core/errors.ts'
+import { tlsProblem } from '../core/tls-problem.ts'
 
 /** How commands speak to a running hub. */
 export interface HubClient {
@@ -9,7 +10,7 @@ export interface HubClient {
   open(path: string, body: unknown, signal: AbortSignal): Promise<Response>
 }
 
-export function createHubClient(url: string, apiKey: string | null): HubClient {
+export function createHubClient(url: string, apiKey: string | null, call: typeof fetch = fetch): HubClient {
   const headers = {
     'content-type': 'application/json',
     ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
@@ -17,9 +18,11 @@ export function createHubClient(url: string, apiKey: string | null): HubClient {
   const send = async (path: string, init: RequestInit): Promise<Response> => {
     let response: Response
     try {
-      response = await fetch(`${url}${path}`, { ...init, headers })
+      response = await call(`${url}${path}`, { ...init, headers })
     } catch (cause) {
       if (init.signal?.aborted) throw cause
+      const tls = tlsProblem(cause)
+      if (tls) throw new HolonError('hub_unreachable', `${url} ${tls.what}.`, { hint: tls.hint, cause })
       throw new HolonError('not_running', `No hub answers at ${url}.`, { cause })
     }
     if (!response.ok) throw await refusal(response)
@@ -41,5 +44,6 @@ async function refusal(response: Response): Promise<HolonError> {
   } | null
   const code = body?.error?.code
   const known: ErrorCode = code && code in catalogue ? (code as ErrorCode) : 'internal'
-  return new HolonError(known, body?.error?.message ?? `The hub answered ${response.status}.`, { hint: '' })
+  const hint = known === 'invalid_api_key' ? 'Set HOLON_API_KEY to a key of this hub (`holon keys`).' : ''
+  return new HolonError(known, body?.error?.message ?? `The hub answered ${response.status}.`, { hint })
 }

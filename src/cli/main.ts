@@ -4,12 +4,14 @@ import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
 import { registerJoin } from './commands/join.ts'
+import { registerKeys } from './commands/keys.ts'
 import { registerLoad } from './commands/load.ts'
 import { registerLogin } from './commands/login.ts'
 import { registerLogout } from './commands/logout.ts'
 import { registerModels } from './commands/models.ts'
 import { registerNodes } from './commands/nodes.ts'
 import { registerPlan } from './commands/plan.ts'
+import { registerPool } from './commands/pool.ts'
 import { registerProfile } from './commands/profile.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerPull } from './commands/pull.ts'
@@ -48,9 +50,11 @@ for (const register of [
   registerUnload,
   registerPs,
   registerNodes,
+  registerKeys,
   registerService,
   registerPlan,
   registerCompare,
+  registerPool,
   registerEngines,
   registerProfile,
   registerDoctor,

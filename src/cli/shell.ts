@@ -3,6 +3,7 @@ import { asHolonError } from '../core/errors.ts'
 import { type Config, type Flags, resolveConfig } from './config.ts'
 import { readLock } from './home-lock.ts'
 import { createHubClient, type HubClient } from './hub-client.ts'
+import { hubTrust, pinnedTo } from './hub-trust.ts'
 import { createPrinter, type Printer, type Terminal } from './printer.ts'
 
 /** What a command gets to work with. */
@@ -56,8 +57,12 @@ function createCli(terminal: Terminal, printer: Printer): Cli {
     config,
     hub: () => {
       const settings = config()
-      const url = settings.hub ?? readLock(settings.home)?.url ?? `http://${settings.host}:${settings.port}`
-      return createHubClient(url, settings.apiKey)
+      const lock = readLock(settings.home)
+      const url = settings.hub ?? lock?.url ?? `http://${settings.host}:${settings.port}`
+      // Its own hub on this machine knows the owner by what it wrote into a file of his.
+      const own = lock !== null && url === lock.url ? lock : null
+      const trust = own?.certFile ? pinnedTo(own.certFile) : hubTrust(settings.tlsCa)
+      return createHubClient(url, settings.apiKey ?? own?.key ?? null, trust.fetch)
     },
   }
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
 import { formatSeconds } from '../core/units.ts'
+import { newSecret } from '../hub/auth/secrets.ts'
 import { createHub } from '../hub/hub.ts'
 
 import type { NodeModel } from '../protocol/model.ts'
@@ -45,6 +46,7 @@ export async function startHolon(
     for (const end of opened.splice(0).reverse()) await end()
   }
   try {
+    const localKey = newSecret('hlocal')
     const hub = createHub({
       config: {
         host: config.host,
@@ -53,6 +55,8 @@ export async function startHolon(
         home: config.home.root,
         databaseUrl: config.databaseUrl ?? undefined,
         apiKey: config.apiKey ?? undefined,
+        localKey,
+        tls: config.tls ?? undefined,
         assetsDir: join(packageFolder, 'web', 'dist'),
       },
       nodes: [agent],
@@ -62,7 +66,7 @@ export async function startHolon(
     })
     opened.push(() => hub.close())
     const { url } = await hub.listen()
-    lock.publish(url)
+    lock.publish(url, localKey, config.tls?.cert ?? null)
     return {
       url,
       version,

@@ -56,6 +56,21 @@ export const catalogue = {
     type: 'authentication_error',
     hint: 'Send the key as `authorization: Bearer KEY`.',
   },
+  key_not_allowed: {
+    status: 403,
+    type: 'permission_error',
+    hint: 'Use another key, or have the owner of the hub make one that may (`holon keys create`).',
+  },
+  rate_limit_exceeded: {
+    status: 429,
+    type: 'rate_limit_error',
+    hint: 'Try again after the seconds named in Retry-After.',
+  },
+  insufficient_quota: {
+    status: 429,
+    type: 'rate_limit_error',
+    hint: 'Wait until the quota begins anew, or ask the owner of the hub for more.',
+  },
   origin_refused: {
     status: 403,
     type: 'permission_error',
@@ -70,6 +85,16 @@ export const catalogue = {
     hint: 'List the models with GET /v1/models or `holon models`; get one with `holon pull`.',
   },
   overloaded: { status: 503, type: 'server_error', hint: 'Try again in a moment.' },
+  level_not_kept: {
+    status: 503,
+    type: 'server_error',
+    hint: 'Send it on the lane `research`, which promises no speed, or try again after the seconds named in Retry-After.',
+  },
+  deadline_exceeded: {
+    status: 504,
+    type: 'server_error',
+    hint: 'Send it again with a later x-holon-deadline, or when `holon ps` shows fewer waiting.',
+  },
   model_loading: {
     status: 503,
     type: 'server_error',
@@ -124,6 +149,20 @@ export const catalogue = {
     status: 502,
     type: 'server_error',
     hint: 'Check that the hub runs, that its address is right and that it listens on the network (`holon up --host`).',
+  },
+
+  // Pools
+  pool_impossible: { status: 400, type: 'invalid_request_error', hint: 'See `holon pool preview MODEL`.' },
+  pool_not_found: { status: 404, type: 'invalid_request_error', hint: 'See `holon pool list`.' },
+  pool_wire_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check that the members reach each other: `holon pool show NAME`.',
+  },
+  link_probe_failed: {
+    status: 502,
+    type: 'server_error',
+    hint: 'Check the cable, the address and the firewall between the two machines.',
   },
 
   // The tunnel between hub and node
@@ -229,6 +268,8 @@ export interface ErrorDetails {
   source?: 'hub' | 'engine'
   /** Load progress, for `model_loading`. */
   loading?: { phase: string; percent: number | null; etaS: number | null }
+  /** Response headers that tell more, such as how much of a limit is left. */
+  headers?: Readonly<Record<string, string | number>>
   cause?: unknown
 }
 
@@ -242,6 +283,7 @@ export class HolonError extends Error {
   readonly source: 'hub' | 'engine'
   readonly retryAfterS: number | undefined
   readonly loading: ErrorDetails['loading']
+  readonly headers: ErrorDetails['headers']
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -255,6 +297,7 @@ export class HolonError extends Error {
     this.source = details.source ?? 'hub'
     this.retryAfterS = details.retryAfterS
     this.loading = details.loading
+    this.headers = details.headers
   }
 }
 

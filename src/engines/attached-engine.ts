@@ -73,6 +73,11 @@ export interface Carried {
   body: Record<string, unknown>
   /** Turns the engine's answer into OpenAI's; null when it is that already. */
   translation: Translation | null
+  /**
+   * Waits until the engine may be asked, for engines that break on two requests at once; what it returns is called when
+   * the answer is over, however it ended. @throws the signal's reason
+   */
+  turn?(signal: AbortSignal): Promise<() => void>
 }
 
 /** One answer's translator; it lives as long as the answer. */

@@ -5,6 +5,7 @@ import type { AttachedEngine } from './attached-engine.ts'
 import { embeddedDriver } from './embedded/index.ts'
 import type { EngineDriver } from './engine.ts'
 import { attachExo } from './exo/index.ts'
+import { attachLlamaRouter } from './llama-router/index.ts'
 import { llamaServerDriver } from './llama-server/index.ts'
 import { attachLmStudio } from './lm-studio/index.ts'
 import { attachMlx } from './mlx-server/index.ts'
@@ -33,9 +34,16 @@ const attachable: Readonly<Record<string, Attachable>> = {
   'lm-studio': { attach: attachLmStudio, usualUrl: 'http://127.0.0.1:1234', alsoKnownAs: ['lmstudio'] },
   ollama: { attach: attachOllama, usualUrl: 'http://127.0.0.1:11434', alsoKnownAs: [] },
   mlx: { attach: attachMlx, usualUrl: 'http://127.0.0.1:8080', alsoKnownAs: ['mlx-server', 'mlx_lm.server'] },
+  'llama-router': {
+    attach: attachLlamaRouter,
+    usualUrl: 'http://127.0.0.1:8080',
+    alsoKnownAs: ['llama-server-router', 'router'],
+  },
   vllm: { attach: attachVllm, usualUrl: 'http://127.0.0.1:8000', alsoKnownAs: [] },
   exo: { attach: attachExo, usualUrl: 'http://127.0.0.1:52415', alsoKnownAs: [] },
 }
+
+export const attachableIds: readonly string[] = Object.keys(attachable)
 
 /** One of the engines that can be attached, by any of its names; null for others. */
 export function findAttachable(name: string): (Attachable & { id: string }) | null {

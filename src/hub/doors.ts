@@ -2,23 +2,27 @@
  * One server, two doors: the OpenAI surface straight on node:http, everything else through Hono. What both share stands
  * here: who may call, CORS, keys, and an answer for what is no HTTP.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import type { EventFeed } from './api/events.ts'
+import { rememberCaller, requireAdmin } from './auth/caller.ts'
 import { joiningPaths } from './auth/joining-routes.ts'
+import { selfPath } from './auth/key-operations.ts'
+import type { Keys } from './auth/keys.ts'
+import type { Certificate } from './certificate.ts'
 import type { Dialects } from './dialects/dialects.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import { discard } from './gateway/read-body.ts'
-import { isOpenAiPath, pathOf } from './gateway/routes.ts'
+import { enterLane, isOpenAiPath, pathOf } from './gateway/routes.ts'
 import { checkCaller } from './host-check.ts'
 
 export interface Doors {
   /** The address the server listens on. */
   host: string
-  apiKey: string | null
+  keys: Keys
   /** Host headers that were found right; starts empty. */
   knownHosts: Set<string>
   gateway: Gateway
@@ -32,8 +36,9 @@ export interface Doors {
 const maxManagementBytes = 1024 * 1024
 const maxHeaderBytes = 16 * 1024
 
-export function createDoors(doors: Doors): Server {
-  const server = createServer({
+/** @param certificate with it the doors speak TLS, and nothing else */
+export function createDoors(doors: Doors, certificate?: Certificate): Server | TlsServer {
+  const options = {
     maxHeaderSize: maxHeaderBytes,
     // A client that dribbles its headers or body is cut; answers may take as long as they take.
     headersTimeout: 20_000,
@@ -41,7 +46,10 @@ export function createDoors(doors: Doors): Server {
     keepAliveTimeout: 65_000,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
-  })
+  }
+  const server = certificate
+    ? createTlsServer({ ...options, ...certificate, handshakeTimeout: 20_000, minVersion: 'TLSv1.2' })
+    : createServer(options)
   server.on('request', (req, res) => handle(doors, req, res))
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     // A client that asks first learns that its body is too large before it sends it.
@@ -72,16 +80,21 @@ function handle(doors: Doors, req: IncomingMessage, res: ServerResponse): void {
       preflight(req, res)
       return
     }
+    enterLane(req)
     const path = pathOf(req.url ?? '/')
     const dialect = doors.dialects.find(path, req)
-    if (doors.apiKey !== null && (dialect !== null || !isAnonymous(path))) requireKey(headers, doors.apiKey)
     if (dialect !== null) {
-      doors.dialects.handle(dialect, req, res)
+      doors.dialects.handle(dialect, req, res, doors.keys.identify(req))
       return
     }
     if (isOpenAiPath(path)) {
-      doors.gateway.handle(req, res)
+      doors.gateway.handle(req, res, doors.keys.identify(req))
       return
+    }
+    if (!isAnonymous(path)) {
+      const caller = doors.keys.identify(req)
+      if (path !== selfPath) requireAdmin(caller, 'use the management API')
+      rememberCaller(req, caller)
     }
     if (path === '/' && greetsOllama(req)) {
       discard(req)
@@ -110,10 +123,13 @@ function refuse(doors: Doors, req: IncomingMessage, res: ServerResponse, error: 
   }
   const envelope = doors.dialects.envelope(pathOf(req.url ?? '/'), req, error) ?? toEnvelope(error)
   const body = JSON.stringify(envelope)
-  res.writeHead(error.status, {
+  const headers: Record<string, string | number> = {
+    ...error.headers,
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
-  })
+  }
+  if (error.retryAfterS !== undefined) headers['retry-after'] = Math.max(1, Math.ceil(error.retryAfterS))
+  res.writeHead(error.status, headers)
   res.end(body)
 }
 
@@ -121,7 +137,7 @@ function allowOrigin(res: ServerResponse, origin: string): void {
   res.setHeader('access-control-allow-origin', origin)
   res.setHeader(
     'access-control-expose-headers',
-    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, retry-after',
+    'x-request-id, request-id, x-holon-node, x-holon-route, x-holon-resumed, x-holon-queue-waiting, x-holon-queue-eta, retry-after',
   )
   res.setHeader('vary', 'origin')
 }
@@ -151,20 +167,6 @@ function isAnonymous(path: string): boolean {
     joiningPaths.has(path) ||
     !(path.startsWith('/fleet/') || path === '/metrics' || isOpenAiPath(path))
   )
-}
-
-function requireKey(headers: IncomingMessage['headers'], key: string): void {
-  const bearer = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1]
-  const given = bearer ?? headers['x-api-key']
-  if (typeof given === 'string' && timingSafeEqual(digest(given), digest(key))) return
-  throw new HolonError(
-    'invalid_api_key',
-    given === undefined ? 'An API key is needed.' : 'The API key is wrong.',
-  )
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }
 
 /** What node's parser refused: the envelope again, since clients of an API expect nothing else. */

@@ -1,30 +1,48 @@
 /** The hub: endpoint, management API, page and books of a fleet, put together from its parts. */
 import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import { getRequestListener } from '@hono/node-server'
 import type { Clock } from '../core/clock.ts'
 import { HolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import type { PoolPolicy } from '../pool/controller/effects.ts'
+import { poolEngines } from '../pool/index.ts'
+import type { PoolEngine } from '../pool/pool-engine.ts'
 import type { NodeHandle } from '../protocol/node.ts'
 import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
-import { fleetOperations } from './api/operations.ts'
+import { explainOperations } from './api/explain-operation.ts'
+import { fleetOperations, type Operation } from './api/operations.ts'
+import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
+import { keyOperations } from './auth/key-operations.ts'
+import { Keys } from './auth/keys.ts'
+import { canonicalName, ModelScope } from './auth/model-scope.ts'
 import { Catalogue } from './catalogue/catalogue.ts'
+import { offeredModels } from './catalogue/list-models.ts'
 import { catalogueOperations } from './catalogue/operations.ts'
+import { type Certificate, type CertificateFiles, CertificateWatch } from './certificate.ts'
 import { Dialects } from './dialects/dialects.ts'
 import { createDoors } from './doors.ts'
 import { changesSince, takePicture } from './fleet-changes.ts'
 import type { AnswerRecord } from './gateway/answer-record.ts'
 import { defaultLimits, Gateway, type GatewayLimits } from './gateway/gateway.ts'
 import { isLoopback } from './host-check.ts'
+import { LinkBook } from './links/link-book.ts'
 import { listenOn } from './listen.ts'
 import { Metrics } from './metrics.ts'
+import { poolOperations } from './pools/operations.ts'
+import { Pools } from './pools/pools.ts'
 import { Fleet } from './registry/fleet.ts'
+import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
+import { KeyBook } from './store/key-book.ts'
+import { RevisionWatch } from './store/revision-watch.ts'
+import type { Subject } from './store/revisions.ts'
 import { Store } from './store/store.ts'
 
 export interface HubConfig {
-  /** 127.0.0.1 unless asked otherwise; anything but loopback needs `apiKey`. */
+  /** 127.0.0.1 unless asked otherwise; anything but loopback needs `apiKey` or a key in the books. */
   host: string
   /** 0 lets the system choose. */
   port: number
@@ -35,7 +53,14 @@ export interface HubConfig {
   databaseUrl?: string
   /** The built page; without it `/` says how to build it. */
   assetsDir?: string
+  /** The owner's key (HOLON_API_KEY): with it nobody is let in without one. */
   apiKey?: string
+  /** Serve TLS with this certificate, read anew when the files change. */
+  tls?: CertificateFiles
+  /** What happens when no machine keeps a lane's level: `effort` (default) serves as well as can be. */
+  level?: LevelPolicy
+  /** What the owner's own commands on this machine show; lets in, and closes nothing. */
+  localKey?: string
   limits?: Partial<GatewayLimits>
 }
 
@@ -46,6 +71,8 @@ export interface HubOptions {
   log: Log
   /** What to do next, for status and page; null when there is nothing to say. */
   advice?: () => string | null
+  /** Other engines and limits than this version's, for tests. */
+  pools?: { engines?: readonly PoolEngine[]; policy?: Partial<PoolPolicy> }
 }
 
 export interface Hub {
@@ -55,18 +82,7 @@ export interface Hub {
   close(drainMs?: number): Promise<void>
 }
 
-/** @throws HolonError config_invalid */
 export function createHub(options: HubOptions): Hub {
-  const { config } = options
-  if (!isLoopback(config.host) && !config.apiKey) {
-    throw new HolonError(
-      'config_invalid',
-      `Listening on ${config.host} opens the hub to the network, which needs a key.`,
-      {
-        hint: 'Set HOLON_API_KEY to a long random string, or leave the host at 127.0.0.1.',
-      },
-    )
-  }
   return new RunningHub(options)
 }
 
@@ -75,12 +91,19 @@ class RunningHub implements Hub {
   private readonly metrics = new Metrics()
   private readonly store: Store
   private readonly fleet: Fleet
+  private readonly keyBook: KeyBook
+  private readonly keys: Keys
   private readonly gate: Gate
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
+  private readonly scheduler: Scheduler
   private readonly gateway: Gateway
   private readonly dialects: Dialects
-  private readonly server: Server
+  private readonly links: LinkBook
+  private readonly pools: Pools
+  private readonly revisions: RevisionWatch
+  private server: Server | TlsServer | null = null
+  private readonly certificates: CertificateWatch | null
   private readonly startedAt: number
   private url = ''
   private picture = takePicture([])
@@ -94,6 +117,15 @@ class RunningHub implements Hub {
     const { nodes } = this.fleet
     this.startedAt = clock.now()
     this.store = new Store({ home: config.home, databaseUrl: config.databaseUrl, clock, log })
+    this.keyBook = new KeyBook(this.store)
+    this.keys = new Keys({
+      book: this.keyBook,
+      clock,
+      log,
+      loopback: isLoopback(config.host),
+      ownerSecrets: [config.apiKey, config.localKey].filter((secret) => secret !== undefined),
+      closed: config.apiKey !== undefined,
+    })
     this.gate = new Gate({ store: this.store, fleet: this.fleet, version: config.version, clock, log })
     this.events = new EventFeed(this.fleet, clock)
     this.catalogue = new Catalogue({
@@ -103,8 +135,11 @@ class RunningHub implements Hub {
       log,
       onChange: (type, data) => this.store.event(type, data),
     })
+    this.fleet.subscribe((node) => this.catalogue.index.changed(node))
+    this.scheduler = new Scheduler({ catalogue: this.catalogue, clock, level: config.level })
     this.gateway = new Gateway({
       nodes,
+      scheduler: this.scheduler,
       catalogue: this.catalogue,
       limits: { ...defaultLimits, ...config.limits },
       clock,
@@ -127,26 +162,65 @@ class RunningHub implements Hub {
       waiting: () => admission.totals().waiting,
       bodyBytes: () => bodies.heldBytes,
     })
-    this.server = this.build()
+    this.links = new LinkBook(clock, log)
+    this.pools = new Pools({
+      fleet: this.fleet,
+      catalogue: this.catalogue,
+      links: this.links,
+      book: this.store.pools,
+      engines: options.pools?.engines ?? poolEngines,
+      policy: options.pools?.policy,
+      clock,
+      log,
+      onEvent: (type, data) => this.store.event(type, data),
+    })
+    this.revisions = new RevisionWatch({
+      store: this.store,
+      clock,
+      log,
+      tell: (subject) => this.changedElsewhere(subject),
+    })
+    this.certificates =
+      config.tls === undefined
+        ? null
+        : new CertificateWatch({
+            files: config.tls,
+            clock,
+            log,
+            onChange: ({ cert, key }) => (this.server as TlsServer | null)?.setSecureContext({ cert, key }),
+          })
   }
 
   async listen(): Promise<{ url: string }> {
     const { host, port } = this.options.config
+    const certificate = await this.certificates?.start()
     await this.store.start()
     try {
-      await this.catalogue.load()
+      await Promise.all([this.catalogue.load(), this.keys.load()])
+      this.requireKeys()
+      this.server = this.build(certificate)
       this.url = await listenOn(this.server, host, port)
     } catch (error) {
+      this.certificates?.close()
       await this.store.close()
       throw error
     }
+    this.revisions.start()
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
+    void this.pools.start()
     if (!isLoopback(host)) {
       // Machines will come; making a new database takes seconds that the first of them need not wait.
       this.gate.admissions.prepare()
       const { port: bound } = new URL(this.url)
-      this.stops.push(advertise(Number(bound) || 80, this.options.config.version, this.options.log))
+      this.stops.push(
+        advertise(
+          Number(bound) || (certificate ? 443 : 80),
+          certificate !== undefined,
+          this.options.config.version,
+          this.options.log,
+        ),
+      )
     }
     return { url: this.url }
   }
@@ -159,22 +233,48 @@ class RunningHub implements Hub {
   private async shutDown(drainMs: number): Promise<void> {
     this.events.close()
     for (const stop of this.stops) void stop()
-    if (this.server.listening) {
-      const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
-      this.server.closeIdleConnections()
-      const force = setTimeout(() => this.server.closeAllConnections(), drainMs)
+    const { server } = this
+    if (server?.listening) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const force = setTimeout(() => server.closeAllConnections(), drainMs)
       // Answers come through the tunnels, so these end after them; and the server waits for every tunnel.
       await this.answered(drainMs)
+      await this.pools.close()
       this.gate.close()
       await closed
       clearTimeout(force)
     }
+    await this.pools.close()
+    this.links.close()
+    this.certificates?.close()
+    this.revisions.close()
     this.dialects.close()
     this.catalogue.close()
+    this.keys.close()
     this.gate.close()
     await this.gateway.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
+  }
+
+  private requireKeys(): void {
+    const { host } = this.options.config
+    if (isLoopback(host) || this.keys.passable) return
+    throw new HolonError(
+      'config_invalid',
+      `Listening on ${host} opens the hub to the network, which needs a key.`,
+      {
+        hint: 'Set HOLON_API_KEY to a long random string, or start on 127.0.0.1 first and make a key with `holon keys create`.',
+      },
+    )
+  }
+
+  /** Another hub on the same books changed something. */
+  private async changedElsewhere(subject: Subject): Promise<void> {
+    if (subject === 'keys') await this.keys.reload()
+    else if (subject === 'nodes') await this.gate.admissions.reload()
+    else await this.catalogue.load()
   }
 
   /** Resolves when no answer is under way, at the latest after `withinMs`. */
@@ -186,7 +286,7 @@ class RunningHub implements Hub {
     }
   }
 
-  private build(): Server {
+  private build(certificate: Certificate | undefined): Server | TlsServer {
     const { config, clock, log } = this.options
     const { nodes } = this.fleet
     const { admission } = this.gateway
@@ -196,29 +296,53 @@ class RunningHub implements Hub {
       status: () => this.status(),
       usage: () => this.store.usage(),
       history: () => this.store.history(),
-      busy: (node, model) => admission.busy(node, model),
-      wanted: (asked) => this.catalogue.wanted(asked, true),
+      find: (asked) => this.scheduler.look(asked, null),
     })
     const app = createApp({
-      operations: [...management, ...catalogueOperations(this.catalogue), ...this.gate.operations()],
-      joining: { admissions: this.gate.admissions, clock, apiKey: config.apiKey ?? null },
+      operations: [
+        ...management,
+        ...catalogueOperations(this.catalogue),
+        ...explainOperations(this.scheduler),
+        ...poolOperations(this.pools),
+        ...this.gate.operations(),
+        ...this.keyOperations(),
+        queueOperation(admission, this.keys.ring, nodes),
+      ],
+      joining: {
+        admissions: this.gate.admissions,
+        clock,
+        needsKey: () => this.keys.closed,
+        mayApprove: (key) => this.keys.isAdmin(key),
+      },
       nodes,
       log,
       metrics: this.metrics,
       assetsDir: config.assetsDir ?? null,
       version: config.version,
     })
-    const server = createDoors({
-      host: config.host,
-      apiKey: config.apiKey ?? null,
-      knownHosts: new Set(),
-      gateway: this.gateway,
-      dialects: this.dialects,
-      events: this.events,
-      app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-    })
+    const server = createDoors(
+      {
+        host: config.host,
+        keys: this.keys,
+        knownHosts: new Set(),
+        gateway: this.gateway,
+        dialects: this.dialects,
+        events: this.events,
+        app: getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+      },
+      certificate,
+    )
     server.on('upgrade', this.gate.upgrade)
     return server
+  }
+
+  private keyOperations(): Operation[] {
+    return keyOperations({
+      keys: this.keys,
+      book: this.keyBook,
+      canonical: (name) => canonicalName(name),
+      countModels: (models) => offeredModels(this.catalogue, { permitted: new ModelScope(models) }).length,
+    })
   }
 
   /** Nodes tell of every request that starts or ends: few comparisons serve many. */
@@ -252,6 +376,7 @@ class RunningHub implements Hub {
   private keep(record: AnswerRecord): void {
     this.metrics.answer(record)
     this.store.record(record)
+    if (record.keyId !== null) this.keys.charge(record.keyId, record.promptTokens + record.completionTokens)
     if (!this.events.wanted) return
     this.events.publish({
       type: 'answer',

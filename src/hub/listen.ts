@@ -1,6 +1,6 @@
 /** Binding the port, with an error that says who is there already. */
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import { request } from 'undici'
 import { HolonError } from '../core/errors.ts'
 
@@ -21,12 +21,12 @@ export async function listenOn(server: Server, host: string, port: number): Prom
     throw await explain(error as NodeJS.ErrnoException, host, port)
   }
   const address = server.address() as AddressInfo
-  return urlOf(host, address.port)
+  return urlOf(host, address.port, server instanceof TlsServer ? 'https' : 'http')
 }
 
-function urlOf(host: string, port: number): string {
+function urlOf(host: string, port: number, scheme = 'http'): string {
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
 async function explain(error: NodeJS.ErrnoException, host: string, port: number): Promise<HolonError> {

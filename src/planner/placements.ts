@@ -205,18 +205,35 @@ function layersText(used: readonly { machine: Machine; layers: number }[]): stri
   return used.length > 6 ? `${named.join(', ')} and ${used.length - 6} more` : named.join(', ')
 }
 
-/** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
+/** Gives whoever got nothing one layer of whoever has most: the owner named these machines, and all shall take part. */
+function givenToAll(split: readonly number[], stages: readonly Stage[]): number[] {
+  const given = [...split]
+  given.forEach((count, i) => {
+    const richest = given.indexOf(Math.max(...given))
+    if (count > 0 || stages[i]!.capacity < 1 || given[richest]! < 2) return
+    given[richest] = given[richest]! - 1
+    given[i] = 1
+  })
+  return given
+}
+
+/**
+ * A layer split over the machines that earn their place; it does not fit when together they cannot hold the model.
+ * @param everyMachine use all of them, also those that only slow it down
+ */
 export function pipelinePlacement(
   request: PlanRequest,
   machines: readonly Machine[],
   constants: Constants = shipped,
+  everyMachine = false,
 ): Placement {
   const engine = engineFor(request, machines, 'pipeline')
   const link = request.link ?? (parseLink('eth-10g') as LinkSpec)
   const draft = setupFor(request, machines, 'pipeline', engine, link)
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
-  const split = splitLayers(stages, request.model.layers, objective)
+  const best = splitLayers(stages, request.model.layers, objective)
+  const split = best && everyMachine ? givenToAll(best, stages) : best
   const base = {
     id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,
     strategy: 'pipeline' as const,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { laneName } from './lane.ts'
 import { modelStates } from './model.ts'
 
 /** Bodies of /fleet/v1/catalogue: what the hub offers, and how what its nodes advertise hangs together. */
@@ -22,6 +23,8 @@ export const catalogueVariant = z.object({
   /** Names of the nodes that have it. */
   nodes: z.array(z.string()),
   offered: z.boolean(),
+  /** The lanes it serves. */
+  lanes: z.array(laneName),
   /** Whether the file's header or its name told what it is. */
   from: z.enum(['header', 'name']),
 })
@@ -44,8 +47,39 @@ export const catalogueResponse = z.object({
   models: z.array(catalogueModel),
   /** The list of a curated catalogue, also what no node advertises now. */
   offers: z.array(z.object({ kind: z.enum(['model', 'id']), name: z.string(), advertised: z.boolean() })),
+  /** Where the owner has models run; nodes by name, or by id while they are away. */
+  pins: z.array(
+    z.object({
+      /** A canonical name, or one advertised id. */
+      model: z.string(),
+      to: z.array(z.string()),
+      away: z.array(z.string()),
+      /** Serve only when no other does, or those are busy beyond the lane's level. */
+      background: z.array(z.string()),
+    }),
+  ),
+  /** What serves only some lanes. */
+  lanes: z.array(z.object({ kind: z.enum(['model', 'node']), name: z.string(), lanes: z.array(laneName) })),
 })
 export type CatalogueResponse = z.infer<typeof catalogueResponse>
 
 export const catalogueModeRequest = z.object({ mode: z.enum(catalogueModes) })
 export const offerRequest = z.object({ model: z.string().min(1).max(300) })
+
+const nodeNames = z.array(z.string().min(1).max(200)).max(1_000).optional()
+export const pinRequest = z.object({
+  model: z.string().min(1).max(300),
+  to: nodeNames,
+  away: nodeNames,
+  background: nodeNames,
+})
+export const unpinRequest = z.object({
+  model: z.string().min(1).max(300),
+  /** Without it, all pins of the model. */
+  node: z.string().min(1).max(200).optional(),
+})
+/** All lanes: as if nothing had been said. */
+export const lanesRequest = z.union([
+  z.object({ model: z.string().min(1).max(300), lanes: z.array(laneName).min(1) }),
+  z.object({ node: z.string().min(1).max(200), lanes: z.array(laneName).min(1) }),
+])

@@ -59,6 +59,11 @@ export const nodeModel = modelInfo.extend({
   progress: loadProgress.nullable(),
   /** Why the last load failed, when `state` is `failed`. */
   failure: z.string().nullable(),
+  /** Seconds from the start of a load until it could answer, measured on this machine; nothing before the first. */
+  measuredLoadS: z.number().nonnegative().nullish(),
+  /** Prefill and decode speed of the answers it gave here, tokens per second; median of the last ones. */
+  measuredPrefillTokS: z.number().nonnegative().nullish(),
+  measuredDecodeTokS: z.number().nonnegative().nullish(),
 })
 export type NodeModel = z.infer<typeof nodeModel>
 

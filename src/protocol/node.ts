@@ -1,7 +1,10 @@
-import type { Dispatcher } from 'undici'
 import { z } from 'zod'
+import type { EngineLease } from './lease.ts'
 import { machineProfile } from './machine.ts'
 import { type LoadProgress, nodeModel, runningModel } from './model.ts'
+import type { PoolMember } from './pool.ts'
+
+export type { AnswerStats, EngineLease } from './lease.ts'
 
 /** Where a node of the fleet stands with its hub; the table is in docs/concepts/fleet.md. */
 export const memberPhases = ['joining', 'ready', 'suspect', 'probation', 'gone', 'revoked'] as const
@@ -17,6 +20,9 @@ export const nodeLink = z.object({
   agentVersion: z.string().nullable(),
   /** Round trip of the latest heartbeat, milliseconds. */
   rttMs: z.number().nullable(),
+  /** Bytes per second from hub to node and back through the tunnel, measured rarely; nothing before the first. */
+  downBytesS: z.number().nonnegative().nullish(),
+  upBytesS: z.number().nonnegative().nullish(),
 })
 export type NodeLink = z.infer<typeof nodeLink>
 
@@ -36,34 +42,6 @@ export const nodeState = z.object({
   link: nodeLink.optional(),
 })
 export type NodeState = z.infer<typeof nodeState>
-
-/** Facts about one finished answer, reported back to the node so that it knows its own speed. */
-export interface AnswerStats {
-  promptTokens: number
-  cachedTokens: number
-  completionTokens: number
-  prefillTokS: number | null
-  decodeTokS: number | null
-}
-
-/** A held engine: it cannot be unloaded until `release()` is called. Release exactly once. */
-export interface EngineLease {
-  readonly model: string
-  readonly engine: string
-  /** Where to send the request, e.g. `http://127.0.0.1:43117`. */
-  readonly origin: string
-  /** Headers the engine wants (its per-launch secret). */
-  readonly headers: Readonly<Record<string, string>>
-  /** The way to an engine that is not on this machine; without it, `origin` is dialled. */
-  readonly dispatcher?: Dispatcher
-  /** Request parameters the engine honours, by their OpenAI names. */
-  readonly parameters: ReadonlySet<string>
-  /** Answers it can give at once; more wait in the hub. */
-  readonly parallel: number
-  /** Resolves with a sentence when the engine dies while the lease is held. */
-  readonly died: Promise<string>
-  release(stats?: AnswerStats): void
-}
 
 /**
  * A node as the hub sees it. The local agent offers this directly; a remote one through the tunnel.
@@ -86,4 +64,6 @@ export interface NodeHandle {
   ): Promise<EngineLease>
   load(model: string, options: { contextTokens?: number; parallel?: number; engine?: string }): Promise<void>
   unload(model: string): Promise<void>
+  /** What it does for pools; absent on a node that cannot take part, as a pool itself. */
+  readonly pool?: PoolMember
 }

@@ -3,11 +3,13 @@
  * the node. Inside the WebSocket the roles of HTTP turn round: the hub is the client, the node the server.
  */
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
+import { rootCertificates } from 'node:tls'
 import { WebSocket } from 'ws'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { asHolonError, HolonError } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import { type Log, silentLog } from '../core/log.ts'
+import { tlsProblem } from '../core/tls-problem.ts'
 import { readRefusal } from './handshake.ts'
 import {
   defaultTiming,
@@ -152,7 +154,7 @@ class Dialer implements TunnelDialer {
       autoPong: false,
       maxPayload: maxMessageBytes,
       maxFragments,
-      ...(ca === undefined ? {} : { ca }),
+      ...(ca === undefined ? {} : { ca: [...rootCertificates, ca], allowPartialTrustChain: true }),
     })
     this.socket = ws
     this.link = null
@@ -233,6 +235,8 @@ function tunnelUrl(hubUrl: string): string {
 }
 
 function unreachable(error: Error & { code?: string }): HolonError {
+  const tls = tlsProblem(error)
+  if (tls) return new HolonError('tunnel_lost', `The hub ${tls.what}.`, { hint: tls.hint, cause: error })
   return new HolonError('tunnel_lost', `The hub cannot be reached (${error.code ?? error.message}).`, {
     hint: 'It is tried again by itself; check that the hub runs and that its address is right.',
     cause: error,

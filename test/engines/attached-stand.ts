@@ -87,7 +87,7 @@ export async function attach(id: string, url: string, options: StandOptions = {}
       clock: systemClock,
       log: silentLog,
     },
-    { find: async () => [engine], explicit: options.explicit ?? true, named: models },
+    { find: async () => [{ engine, explicit: options.explicit ?? true, named: models }] },
   )
   const hub = createHub({
     config: { host: '127.0.0.1', port: 0, version: '0.0.0-test', home: root },

@@ -52,7 +52,9 @@ async function servedBy(model: string): Promise<string> {
 const get = async <T>(path: string): Promise<T> => (await (await fetch(stand.url + path)).json()) as T
 const manage = (what: string, body: object) => stand.post(`/fleet/v1/catalogue/${what}`, body)
 const catalogue = () => get<CatalogueResponse>('/fleet/v1/catalogue')
-const ids = async () => (await get<{ data: { id: string }[] }>('/v1/models')).data.map((row) => row.id)
+const isTier = (id: string) => id.startsWith('auto')
+const ids = async () =>
+  (await get<{ data: { id: string }[] }>('/v1/models')).data.map((row) => row.id).filter((id) => !isTier(id))
 
 describe('one model under many names', () => {
   beforeAll(start)
@@ -67,6 +69,9 @@ describe('one model under many names', () => {
       'qwen2.5-7b-instruct',
       'qwen2.5-coder-7b-instruct',
       'qwen2.5-7b-base',
+      'auto',
+      'auto:fast',
+      'auto:best',
     ])
     expect(data[0]?.holon.variants.map((variant) => variant.id)).toEqual([ollama.id, gguf.id, mlx.id])
     expect(data[0]?.holon.state).toBe('ready')
@@ -182,7 +187,7 @@ describe('a curated catalogue', () => {
       name: 'llama-3.1-8b-instruct',
       advertised: false,
     })
-    other.models.push(aModel('Meta-Llama-3.1-8B-Instruct-Q4_K_M', { paramsTotal: 8e9 }))
+    other.models = [...other.models, aModel('Meta-Llama-3.1-8B-Instruct-Q4_K_M', { paramsTotal: 8e9 })]
     expect(await servedBy('llama3.1')).toBe('Meta-Llama-3.1-8B-Instruct-Q4_K_M')
     expect((await manage('withdraw', { model: 'mistral:7b' })).status).toBe(404)
     const { error } = await errorOf(await manage('withdraw', { model: gguf.id }))
@@ -198,7 +203,7 @@ describe('a curated catalogue', () => {
     again.node.models = [{ ...gguf }, { ...coder }]
     const listed = async () => {
       const { data } = (await (await fetch(`${again.url}/v1/models`)).json()) as { data: { id: string }[] }
-      return data.map((row) => row.id)
+      return data.map((row) => row.id).filter((id) => !isTier(id))
     }
     expect(await listed()).toEqual(['qwen2.5-coder-7b-instruct'])
     await again.post('/fleet/v1/catalogue/mode', { mode: 'open' })

@@ -34,7 +34,7 @@ export function aModel(id: string, more: Partial<NodeModel> = {}): NodeModel {
 export class FakeNode implements NodeHandle {
   readonly id: string
   readonly name: string
-  models: NodeModel[]
+  private list: NodeModel[]
   parameters = new Set(everyParameter)
   parallel = 4
   origin: string
@@ -54,10 +54,20 @@ export class FakeNode implements NodeHandle {
     this.id = id
     this.name = name
     this.origin = origin
-    this.models = models
+    this.list = models
     this.died = new Promise((resolve) => {
       this.die = resolve
     })
+  }
+
+  /** A list put in place of another is told to whoever listens; a model changed in its place is not. */
+  get models(): NodeModel[] {
+    return this.list
+  }
+
+  set models(models: NodeModel[]) {
+    this.list = models
+    this.changed()
   }
 
   state(): NodeState {

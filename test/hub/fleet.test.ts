@@ -264,7 +264,7 @@ describe('starting', () => {
 
   test('on the network needs a key, which then guards all but health and page', async () => {
     const home = await mkdtemp(join(tmpdir(), 'holon-hub-'))
-    expect(() => hubAt(home, 0, '0.0.0.0')).toThrow(/needs a key/)
+    await expect(hubAt(home, 0, '0.0.0.0').listen()).rejects.toThrow(/needs a key/)
     const hub = hubAt(home, 0, '127.0.0.1', 'long-secret')
     const { url } = await hub.listen()
     const status = async (path: string, key?: string) =>

@@ -22,6 +22,7 @@ export function aRecord(more: Partial<AnswerRecord> = {}): AnswerRecord {
     prefillTokS: 400,
     decodeTokS: 100,
     retries: 0,
+    keyId: null,
     ...more,
   }
 }

@@ -32,12 +32,14 @@ export function toHub(service: {
   port: number
   addresses?: string[]
   referer?: { address: string }
+  txt?: unknown
 }): FoundHub | null {
   const address = service.addresses?.find((each) => isIPv4(each)) ?? service.referer?.address
   if (address === undefined || !isIPv4(address)) return null
   if (!Number.isInteger(service.port) || service.port < 1 || service.port > 65_535) return null
   const name = service.name.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 60)
-  return { name, url: `http://${address}:${service.port}` }
+  const tls = (service.txt as { tls?: unknown } | undefined)?.tls === '1'
+  return { name, url: `${tls ? 'https' : 'http'}://${address}:${service.port}` }
 }
 
 const maxHubs = 20

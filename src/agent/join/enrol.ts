@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../core/clock.ts'
 import { catalogue, type ErrorCode, HolonError } from '../../core/errors.ts'
+import { tlsProblem } from '../../core/tls-problem.ts'
 import {
   type AdmittedResponse,
   admittedResponse,
@@ -104,6 +105,8 @@ async function post(options: EnrolOptions, path: string, body: object): Promise<
     return { status: response.status, body: asJson(text) }
   } catch (cause) {
     if (signal.aborted) throw signal.reason
+    const tls = tlsProblem(cause)
+    if (tls) throw new HolonError('hub_unreachable', `${hub} ${tls.what}.`, { hint: tls.hint, cause })
     const why = (cause as { cause?: { code?: string } }).cause?.code
     throw new HolonError('hub_unreachable', `No hub answers at ${hub}${why ? ` (${why})` : ''}.`, { cause })
   }

@@ -14,6 +14,8 @@ export interface MemberOptions {
   role?: string | null
   place?: string | null
   log: Log
+  /** Certificates to trust beside the system's, in PEM. */
+  ca?: string
   onState?: Parameters<typeof dialHub>[0]['onState']
 }
 
@@ -44,6 +46,7 @@ export function joinFleet(options: MemberOptions): Member {
     agentVersion: options.version,
     credential: () => identity.credential,
     handler: server.handler,
+    ca: options.ca,
     onState: options.onState,
     log,
   })

@@ -3,8 +3,9 @@ import { HolonError } from '../../core/errors.ts'
 import { createDrivers } from '../../engines/index.ts'
 import type { Config } from '../config.ts'
 import { createFileLog } from '../file-log.ts'
+import { enginesOfOthers, type OtherEngine } from '../other-engines.ts'
 import type { Printer } from '../printer.ts'
-import type { Shell } from '../shell.ts'
+import type { Cli, Shell } from '../shell.ts'
 
 /** What people call an engine, beside its id. */
 const alsoKnownAs: Record<string, string> = {
@@ -16,9 +17,11 @@ const alsoKnownAs: Record<string, string> = {
 export function registerEngines(program: Command, shell: Shell): void {
   const engines = program
     .command('engines')
-    .description('List the engines that can run models on this machine, best first.')
+    .description(
+      'List the engines of this machine: those Holon runs, best first, and those of others with their models.',
+    )
     .option('--json', 'print one JSON document')
-    .action(shell.action(async ({ printer, config }) => listEngines(printer, config())))
+    .action(shell.action(listEngines))
   engines
     .command('install <engine>')
     .description('Get an engine: llama.cpp (Homebrew, or built from source) or embedded.')
@@ -26,27 +29,64 @@ export function registerEngines(program: Command, shell: Shell): void {
     .action(shell.action(async ({ printer, config }, name: string) => installEngine(printer, config(), name)))
 }
 
-async function listEngines(printer: Printer, config: Config): Promise<number> {
-  const drivers = createDrivers({ home: config.home, log: createFileLog(config.home) })
-  const found = await Promise.all(drivers.map((driver) => driver.detect()))
+async function listEngines({ printer, config, env }: Cli): Promise<number> {
+  const settings = config()
+  const drivers = createDrivers({ home: settings.home, log: createFileLog(settings.home) })
+  const [own, others] = await Promise.all([
+    Promise.all(drivers.map((driver) => driver.detect())),
+    enginesOfOthers(settings, env),
+  ])
   if (printer.json) {
-    printer.document({ engines: found })
+    printer.document({ engines: own, others })
     return 0
   }
   printer.table(
     ['engine', 'state', 'version', 'where'],
-    found.map((engine) => [
+    own.map((engine) => [
       engine.id,
       engine.available ? 'ready' : 'not here',
       engine.version ?? '–',
       engine.path ?? engine.url ?? '–',
     ]),
   )
-  for (const engine of found) {
+  for (const engine of own) {
     if (!engine.available)
-      printer.note(`${engine.id}: ${engine.whyNot ?? 'not installed'}. ${engine.hint ?? ''}`.trim())
+      printer.note(`${engine.id}: ${engine.whyNot ?? 'not installed'} ${engine.hint ?? ''}`.trim())
   }
+  tellOthers(printer, others)
   return 0
+}
+
+/** Engines that Holon neither starts nor ends: what each serves, whether Holon offers it, and if not, how it would. */
+function tellOthers(printer: Printer, others: readonly OtherEngine[]): void {
+  if (others.length === 0) {
+    printer.note(
+      'No engine of others runs on this machine at its usual place. One elsewhere: HOLON_ATTACH=openai@URL.',
+    )
+    return
+  }
+  printer.line('')
+  printer.table(
+    ['engines of others', 'state', 'version', 'where', 'models', 'offered by Holon'],
+    others.map((engine) => [
+      engine.id,
+      engine.state,
+      engine.version ?? '–',
+      engine.url ?? engine.path ?? '–',
+      String(engine.models.length),
+      engine.offered ? 'yes' : 'no',
+    ]),
+  )
+  for (const engine of others) {
+    if (engine.models.length > 0) printer.note(`${engine.id}: ${namesOf(engine.models)}`)
+    if (engine.whyNot !== null) printer.note(`${engine.id}: ${engine.whyNot} ${engine.hint ?? ''}`.trim())
+    printer.note(`${engine.id}: ${engine.because}`)
+  }
+}
+
+function namesOf(models: readonly string[]): string {
+  const shown = models.slice(0, 8).join(', ')
+  return models.length > 8 ? `${shown} and ${models.length - 8} more` : shown
 }
 
 async function installEngine(printer: Printer, config: Config, name: string): Promise<number> {

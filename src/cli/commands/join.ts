@@ -3,6 +3,7 @@ import { readIdentity } from '../../agent/join/identity.ts'
 import { joinFleet } from '../../agent/join/member.ts'
 import { HolonError } from '../../core/errors.ts'
 import { enrol } from '../enrol.ts'
+import { hubTrust } from '../hub-trust.ts'
 import { openLocalNode } from '../local-node.ts'
 import type { Cli, Shell } from '../shell.ts'
 import { stopSignal } from '../stop-signal.ts'
@@ -60,6 +61,7 @@ async function serve(cli: Cli, hub: string | undefined, options: JoinOptions): P
       role: options.role,
       place: options.place,
       log: local.log,
+      ca: hubTrust(config.tlsCa).ca,
       onState: (state) => {
         if (state.phase === 'connected') {
           printer.line(`Connected to ${printer.strong(identity.hub)} as ${printer.strong(identity.name)}.`)

@@ -3,6 +3,7 @@ import { readIdentity, removeIdentity } from '../../agent/join/identity.ts'
 import { leaveFleet } from '../../agent/join/leave.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import { readLock } from '../home-lock.ts'
+import { hubTrust } from '../hub-trust.ts'
 import type { Shell } from '../shell.ts'
 
 export function registerLogout(program: Command, shell: Shell): void {
@@ -12,7 +13,8 @@ export function registerLogout(program: Command, shell: Shell): void {
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async ({ printer, config }) => {
-        const { home } = config()
+        const settings = config()
+        const { home } = settings
         const identity = readIdentity(home)
         if (identity === null)
           throw new HolonError('usage', 'This machine has joined no fleet.', { hint: '' })
@@ -25,7 +27,7 @@ export function registerLogout(program: Command, shell: Shell): void {
         }
         let atHub = true
         try {
-          await leaveFleet(identity)
+          await leaveFleet(identity, hubTrust(settings.tlsCa).fetch)
         } catch (thrown) {
           atHub = false
           printer.warn(

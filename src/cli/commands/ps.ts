@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
+import type { QueueResponse } from '../../protocol/keys.ts'
 import type { RunningModel } from '../../protocol/model.ts'
 import type { Shell } from '../shell.ts'
 
@@ -12,9 +13,11 @@ export function registerPs(program: Command, shell: Shell): void {
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async ({ printer, hub }) => {
-        const answer = await hub().get<{ models: RunningModel[] }>('/fleet/v1/ps')
+        const client = hub()
+        const answer = await client.get<{ models: RunningModel[] }>('/fleet/v1/ps')
+        const { lines } = await client.get<QueueResponse>('/fleet/v1/queue')
         if (printer.json) {
-          printer.document(answer)
+          printer.document({ ...answer, queue: lines })
           return 0
         }
         if (answer.models.length === 0) {
@@ -49,7 +52,14 @@ export function registerPs(program: Command, shell: Shell): void {
             model.active > 0 ? `answering ${model.active}` : formatSeconds(Math.round(model.idleS)),
           ]),
         )
+        for (const line of lines) if (line.waiting > 0) printer.line(inWords(line))
         return 0
       }),
     )
+}
+
+function inWords({ node, model, waiting, inFlight, etaS, parts }: QueueResponse['lines'][number]): string {
+  const who = parts.filter((part) => part.waiting > 0).map((part) => `${part.waiting} of ${part.caller}`)
+  const eta = etaS === null ? '' : `; one more would wait about ${formatSeconds(etaS)}`
+  return `${waiting} waiting for ${model} on ${node} (${who.join(', ')}), ${inFlight} being answered${eta}.`
 }

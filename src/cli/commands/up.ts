@@ -9,6 +9,8 @@ interface UpOptions {
   host?: string
   model?: string
   engine?: string
+  tlsCert?: string
+  tlsKey?: string
   open: boolean
   json?: boolean
 }
@@ -21,12 +23,14 @@ export function registerUp(program: Command, shell: Shell): void {
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--model <id>', 'model to load at start')
     .option('--engine <id>', 'engine to prefer (holon engines)')
+    .option('--tls-cert <file>', 'serve https with this certificate (PEM, its chain after it)')
+    .option('--tls-key <file>', 'the private key of the certificate (PEM)')
     .option('--no-open', 'do not open the page in a browser')
     .option('--json', 'print one JSON document when ready')
     .action(
       shell.action(async (cli, options: UpOptions) => {
-        const { port, host, model, engine } = options
-        return serve(cli, cli.config({ port, host, model, engine }), options)
+        const { port, host, model, engine, tlsCert: tls_cert, tlsKey: tls_key } = options
+        return serve(cli, cli.config({ port, host, model, engine, tls_cert, tls_key }), options)
       }),
     )
 }

@@ -102,6 +102,15 @@ class Visit {
     const id = nameIn(req, idHeader)
     const body = record(parse(await readBody(req)))
     const carried = engine.carry(path, { ...body, model: this.model })
+    const giveBack = await carried.turn?.(this.left.signal)
+    try {
+      await this.pass(carried, body, id)
+    } finally {
+      giveBack?.()
+    }
+  }
+
+  private async pass(carried: Carried, body: Record<string, unknown>, id: string): Promise<void> {
     const answer = await this.ask(carried)
     const streamed = String(answer.headers['content-type'] ?? '').includes('text/event-stream')
     if (answer.statusCode !== 200) await this.passRefusal(answer)

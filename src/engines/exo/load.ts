@@ -5,6 +5,7 @@
 import { request } from 'undici'
 import { HolonError } from '../../core/errors.ts'
 import { askEngine, askJson, type EngineAddress, toldBy, unreachable } from '../attached/ask-engine.ts'
+import { pause } from '../attached/pause.ts'
 import { field, record, rows } from '../attached/read-json.ts'
 import type { AttachedLoad, AttachedModel } from '../attached-engine.ts'
 import { canAnswer, type ExoState, type Instance, readState } from './list.ts'
@@ -119,18 +120,4 @@ function failed(
   code: 'model_load_failed' | 'model_too_big' = 'model_load_failed',
 ): HolonError {
   return new HolonError(code, `exo could not load ${model.name}: ${why}`, { source: 'engine' })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop)
-      resolve()
-    }, ms)
-    signal.addEventListener('abort', stop, { once: true })
-  })
 }

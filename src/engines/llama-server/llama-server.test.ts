@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { parseBuildPercent } from './build.ts'
 import { parseFlags, parseVersion } from './inspect.ts'
-import { commandLine, loadFailure } from './launch.ts'
+import { commandLine } from './launch.ts'
+import { loadFailure } from './serve.ts'
 import { missingTools, requireTools } from './tools.ts'
 
 const help = `----- common params -----
@@ -56,20 +57,15 @@ describe('the command line', () => {
   }
 
   test('allots the context once per sequence and holds no secret', () => {
-    const args = commandLine(
-      new Set(['--threads', '--jinja', '--no-ui', '--no-kv-unified']),
-      spec,
-      '/run/key',
-    )
+    const args = commandLine(new Set(['--threads', '--jinja', '--no-ui', '--no-kv-unified']), spec)
     expect(args.join(' ')).toContain('-c 4000 -np 4')
-    expect(args.join(' ')).toContain('--api-key-file /run/key')
     expect(args.join(' ')).toContain('--host 127.0.0.1 --port 0')
     expect(args).toContain('--no-kv-unified')
     expect(args.join(' ')).toContain('--threads 2')
   })
 
   test('leaves out what an older build does not know', () => {
-    const args = commandLine(new Set(['--no-webui']), spec, '/run/key')
+    const args = commandLine(new Set(['--no-webui']), spec)
     expect(args).toContain('--no-webui')
     expect(args).not.toContain('--no-ui')
     expect(args).not.toContain('--jinja')

@@ -7,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { asHolonError, HolonError, toEnvelope } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { callerOf } from '../auth/caller.ts'
 import { type JoiningRoutes, mountJoining } from '../auth/joining-routes.ts'
 import { pathOf, unknownPath } from '../gateway/routes.ts'
 import type { Metrics } from '../metrics.ts'
@@ -49,7 +50,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   )
   const description = openApi(deps.operations, deps.version)
   for (const operation of deps.operations) {
-    app.on(operation.method.toUpperCase(), operation.path, async (c) =>
+    app.on(operation.method.toUpperCase(), honoPath(operation.path), async (c) =>
       c.json(await runOperation(operation, c)),
     )
   }
@@ -67,10 +68,17 @@ export function createApp(deps: AppDeps): Hono<Env> {
   return app
 }
 
+/** OpenAPI writes `{id}` what Hono writes `:id`. */
+const honoPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
+
 async function runOperation(operation: Operation, c: C): Promise<object> {
   const body = operation.request === null ? null : await readRequest(operation, c)
-  const address = c.env.incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
-  return (await operation.run(body, { address })) as object
+  const { incoming } = c.env
+  const caller = callerOf(incoming)
+  const address = incoming.socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown'
+  const who = caller.keyId === null ? caller.name : `key ${caller.name} (${caller.keyId})`
+  const asker = { caller, actor: `${who} at ${address}`, params: c.req.param() }
+  return (await operation.run(body, asker)) as object
 }
 
 async function readRequest(operation: Operation, c: C): Promise<unknown> {

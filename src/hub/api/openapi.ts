@@ -47,11 +47,20 @@ export function openApi(operations: readonly Operation[], version: string): obje
 function describeOperation(operation: Operation): object {
   const description: Record<string, unknown> = {
     summary: operation.summary,
-    operationId: `${operation.method}${operation.path.replace('/fleet/v1', '').replaceAll('/', '_')}`,
+    operationId: `${operation.method}${operation.path.replace('/fleet/v1', '').replaceAll('/', '_').replaceAll(/[{}]/g, '')}`,
     responses: {
       200: { description: 'Done.', content: json(z.toJSONSchema(operation.response)) },
       default: { description: 'An error.', content: json({ $ref: '#/components/schemas/Error' }) },
     },
+  }
+  const names = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+  if (names.length > 0) {
+    description.parameters = names.map((name) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+    }))
   }
   if (operation.request) {
     description.requestBody = {

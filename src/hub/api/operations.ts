@@ -20,7 +20,7 @@ import {
 } from '../../protocol/fleet.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
-import { chooseNode, type Wanted } from '../scheduler/choose-node.ts'
+import type { Caller } from '../auth/caller.ts'
 
 export type UsageRow = z.infer<typeof usageResponse>['usage'][number]
 
@@ -31,16 +31,17 @@ export interface FleetDeps {
   status(): StatusResponse
   usage(): Promise<UsageRow[]>
   history(): Promise<HistoryEvent[]>
-  /** Requests of this hub at a node for a model. */
-  busy(node: string, model: string): number
-  /** What a name means, offered or not. @throws HolonError model_not_found */
-  wanted(asked: string): Wanted
+  /** Where a model would answer now, offered or not. @throws HolonError model_not_found */
+  find(asked: string): { node: NodeHandle; model: NodeModel }
   log: Log
 }
 
-export interface Caller {
-  /** From where, for the books. */
-  address: string
+export interface Asker {
+  caller: Caller
+  /** Who, and from where, for the books: `key laptop at 10.0.0.5`. */
+  actor: string
+  /** What stands in the path at `{name}`. */
+  params: Readonly<Record<string, string>>
 }
 
 export interface Operation {
@@ -50,7 +51,7 @@ export interface Operation {
   request: z.ZodType | null
   response: z.ZodType
   /** @param body checked against `request` already */
-  run(body: unknown, caller: Caller): Promise<unknown>
+  run(body: unknown, asker: Asker): Promise<unknown>
 }
 
 export function fleetOperations(deps: FleetDeps): Operation[] {
@@ -114,7 +115,7 @@ async function load(
   deps: FleetDeps,
   body: z.infer<typeof loadRequest>,
 ): Promise<z.infer<typeof loadResponse>> {
-  const { node, model } = chooseNode(body.model, deps.nodes, deps.busy, deps.wanted(body.model))
+  const { node, model } = deps.find(body.model)
   const { contextTokens, parallel, engine } = body
   const loading = node.load(model.id, { contextTokens, parallel, engine })
   if (!body.wait) {
@@ -132,7 +133,7 @@ async function unload(
   body: z.infer<typeof unloadRequest>,
 ): Promise<z.infer<typeof unloadResponse>> {
   // Throws model_not_found, with what exists, when no node knows it.
-  const { model } = chooseNode(body.model, deps.nodes, deps.busy, deps.wanted(body.model))
+  const { model } = deps.find(body.model)
   const holders = deps.nodes.filter((node) => node.state().running.some((running) => running.id === model.id))
   if (holders.length === 0) {
     throw new HolonError('not_found', `The model "${model.id}" is not in memory.`, {

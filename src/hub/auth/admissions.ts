@@ -40,6 +40,18 @@ export class Admissions {
     this.ledger = options.ledger
   }
 
+  /** Takes over what another hub on the same books changed; whom it sent away leaves here too. */
+  async reload(): Promise<void> {
+    if (this.known === null) return
+    const before = await this.known
+    const records = await this.ledger.nodes()
+    this.known = Promise.resolve(new Map(records.map((record) => [record.id, record])))
+    for (const node of records) {
+      if (node.revokedMs === null || before.get(node.id)?.revokedMs !== null) continue
+      this.options.onRevoked(node, `node ${node.name} was revoked`)
+    }
+  }
+
   /** Reads the books before somebody waits for them; a failure is told when they are needed. */
   prepare(): void {
     this.nodes().catch(() => undefined)
@@ -82,13 +94,16 @@ export class Admissions {
    * @throws HolonError tunnel_refused, tunnel_revoked, store_unavailable
    */
   async authenticate(nodeId: string, credential: string): Promise<NodeRecord> {
-    const nodes = await this.nodes()
-    const node = nodes.get(nodeId)
     const hash = hashOf(credential)
-    const isNext = node !== undefined && sameHash(hash, node.nextHash)
-    if (!node || !(isNext || sameHash(hash, node.credentialHash))) {
-      throw new HolonError('tunnel_refused', 'The credential is not known here.')
+    let node = (await this.nodes()).get(nodeId)
+    if (!hasHash(node, hash) && this.ledger.shared) {
+      // Another hub may have let it in, or given it a new credential, a moment ago.
+      await this.reload()
+      node = (await this.nodes()).get(nodeId)
     }
+    if (!hasHash(node, hash)) throw new HolonError('tunnel_refused', 'The credential is not known here.')
+    const nodes = await this.nodes()
+    const isNext = sameHash(hash, node.nextHash)
     if (node.revokedMs !== null) {
       throw new HolonError('tunnel_revoked', `Node ${node.name} was revoked.`)
     }
@@ -190,6 +205,10 @@ export class Admissions {
       })
     return this.known
   }
+}
+
+function hasHash(node: NodeRecord | undefined, hash: string): node is NodeRecord {
+  return node !== undefined && (sameHash(hash, node.nextHash) || sameHash(hash, node.credentialHash))
 }
 
 /** A name as it may stand in headers, tables and pages. */

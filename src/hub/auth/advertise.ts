@@ -4,7 +4,7 @@ import { Bonjour } from 'bonjour-service'
 import type { Log } from '../../core/log.ts'
 
 /** @returns the way to stop, which resolves when the network was told; never throws */
-export function advertise(port: number, version: string, log: Log): () => Promise<void> {
+export function advertise(port: number, tls: boolean, version: string, log: Log): () => Promise<void> {
   try {
     const bonjour = new Bonjour({}, (error: unknown) =>
       log.warn({ error: String(error) }, 'mDNS does not work here'),
@@ -15,7 +15,7 @@ export function advertise(port: number, version: string, log: Log): () => Promis
       type: 'holon',
       port,
       probe: false,
-      txt: { version },
+      txt: tls ? { version, tls: '1' } : { version },
     })
     service.on('error', (error: unknown) => log.warn({ error: String(error) }, 'mDNS does not work here'))
     return () =>

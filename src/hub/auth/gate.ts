@@ -80,9 +80,9 @@ export class Gate {
         summary: 'A token that admits one machine, once.',
         request: tokenRequest,
         response: tokenResponse,
-        run: async (body, { address }) => {
+        run: async (body, { actor }) => {
           const { ttlS } = body as z.infer<typeof tokenRequest>
-          const { token, expiresAt } = await admissions.createToken(`the owner at ${address}`, ttlS)
+          const { token, expiresAt } = await admissions.createToken(actor, ttlS)
           return { token, expiresAt: new Date(expiresAt).toISOString() }
         },
       },
@@ -92,9 +92,9 @@ export class Gate {
         summary: 'Sends a node away for good: its tunnel ends at once.',
         request: nodeRequest,
         response: nodeResponse,
-        run: async (body, { address }) => {
+        run: async (body, { actor }) => {
           const { node } = body as z.infer<typeof nodeRequest>
-          return brief(await admissions.revoke(node, `the owner at ${address}`))
+          return brief(await admissions.revoke(node, actor))
         },
       },
       {

@@ -1,4 +1,5 @@
 /** What a machine that is not yet a node may ask, and the page on which a person answers it. No key opens these doors; the answers do. */
+import { TLSSocket } from 'node:tls'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context, Hono } from 'hono'
 import type { Clock } from '../../core/clock.ts'
@@ -14,7 +15,6 @@ import type { Admissions } from './admissions.ts'
 import { DeviceFlow } from './device-flow.ts'
 import { type DevicePage, devicePage, devicePageHeaders } from './device-page.ts'
 import { Patience } from './patience.ts'
-import { hashOf, sameHash } from './secrets.ts'
 
 type Env = { Bindings: HttpBindings }
 type C = Context<Env>
@@ -22,8 +22,10 @@ type C = Context<Env>
 export interface JoiningRoutes {
   admissions: Admissions
   clock: Clock
-  /** What a person must know to approve; null when whoever reaches this machine may. */
-  apiKey: string | null
+  /** Whether a person must show a key to approve; not when whoever reaches this machine may. */
+  needsKey(): boolean
+  /** Whether this key lets its holder approve. */
+  mayApprove(key: string): boolean
 }
 
 /** Doors that ask for no key. */
@@ -34,7 +36,10 @@ export const joiningPaths: ReadonlySet<string> = new Set([
   '/fleet/v1/device/token',
 ])
 
-export function mountJoining(app: Hono<Env>, { admissions, clock, apiKey }: JoiningRoutes): void {
+export function mountJoining(
+  app: Hono<Env>,
+  { admissions, clock, needsKey, mayApprove }: JoiningRoutes,
+): void {
   const flow = new DeviceFlow(clock)
   const patience = new Patience()
 
@@ -100,7 +105,7 @@ export function mountJoining(app: Hono<Env>, { admissions, clock, apiKey }: Join
         404,
       )
     }
-    return show(c, { kind: 'request', request, needsKey: apiKey !== null, problem: null, nowMs: clock.now() })
+    return show(c, { kind: 'request', request, needsKey: needsKey(), problem: null, nowMs: clock.now() })
   })
 
   app.post('/device', async (c) => {
@@ -114,8 +119,8 @@ export function mountJoining(app: Hono<Env>, { admissions, clock, apiKey }: Join
     const request = flow.find(code)
     if (!request) return show(c, { kind: 'ask', problem: 'This code is not known, or no longer.' }, 404)
     // Turning away harms nobody who did not ask; letting in is the owner's to do.
-    if (approved && apiKey !== null && !sameHash(hashOf(text('key')), hashOf(apiKey))) {
-      const problem = 'That is not the key of this hub.'
+    if (approved && needsKey() && !mayApprove(text('key'))) {
+      const problem = 'That is no admin key of this hub.'
       return show(c, { kind: 'request', request, needsKey: true, problem, nowMs: clock.now() }, 403)
     }
     const by = `the owner at ${from}`
@@ -185,8 +190,12 @@ function hostOf(origin: string): string | null {
 /** Where a person reaches this hub: as the machine that asks did. */
 function originOf(c: C): string {
   const { host } = c.env.incoming.headers
-  const scheme = c.req.header('x-forwarded-proto') === 'https' ? 'https' : 'http'
+  const scheme = isEncrypted(c) || c.req.header('x-forwarded-proto') === 'https' ? 'https' : 'http'
   return `${scheme}://${host !== undefined && /^[\w.:[\]-]{1,255}$/.test(host) ? host : '127.0.0.1'}`
+}
+
+function isEncrypted(c: C): boolean {
+  return c.env.incoming.socket instanceof TLSSocket
 }
 
 function addressOf(c: C): string {

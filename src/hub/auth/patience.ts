@@ -2,12 +2,22 @@
 import { HolonError } from '../../core/errors.ts'
 import { TokenBucket } from '../../tunnel/token-bucket.ts'
 
-const burst = 10
-const perSecond = 1 / 15
+/** How often one address may be wrong at once, and then how often per second. */
+export interface Leniency {
+  burst: number
+  perSecond: number
+}
+
+const forJoining: Leniency = { burst: 10, perSecond: 1 / 15 }
 const maxAddresses = 1_000
 
 export class Patience {
   private readonly buckets = new Map<string, TokenBucket>()
+  private readonly leniency: Leniency
+
+  constructor(leniency = forJoining) {
+    this.leniency = leniency
+  }
 
   /** @throws HolonError join_rate_limited */
   spend(address: string): void {
@@ -17,7 +27,7 @@ export class Patience {
       // The oldest goes: an attacker with a thousand addresses has other means.
       const oldest = this.buckets.size >= maxAddresses ? this.buckets.keys().next().value : undefined
       if (oldest !== undefined) this.buckets.delete(oldest)
-      bucket = new TokenBucket(burst, perSecond)
+      bucket = new TokenBucket(this.leniency.burst, this.leniency.perSecond)
       this.buckets.set(address, bucket)
     }
     if (bucket.take(now)) return

@@ -1,5 +1,5 @@
 /** Secrets as they are made, shown once and kept: random, and by their hash only. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** 256 random bits need no slow hash: nobody can try them out. @param prefix tells a reader of a file what it is */
 export function newSecret(prefix: string): string {
@@ -7,7 +7,7 @@ export function newSecret(prefix: string): string {
 }
 
 export function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex')
+  return hash('sha256', secret, 'hex')
 }
 
 /** Takes the same time wherever the two differ. */

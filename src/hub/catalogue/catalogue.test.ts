@@ -6,7 +6,7 @@ import { Catalogue, type CatalogueState } from './catalogue.ts'
 
 /** A book in memory that can be closed, and a clock of one alarm. */
 class Book {
-  state: CatalogueState = { mode: 'curated', offers: [{ kind: 'model', name: 'a' }] }
+  state: CatalogueState = { mode: 'curated', offers: [{ kind: 'model', name: 'a' }], rules: [] }
   known: 'no' | 'perhaps' | 'yes' = 'yes'
   broken = false
   writes = 0
@@ -43,7 +43,7 @@ beforeEach(() => {
 
 const offered = (model: string) => {
   try {
-    return catalogue.wanted(model) !== null
+    return catalogue.find(model, 'production').held.length > 0
   } catch {
     return false
   }
@@ -54,10 +54,10 @@ describe('the list of offered models', () => {
     book.broken = true
     await catalogue.load()
     expect(offered('a')).toBe(false)
-    expect(() => catalogue.wanted('a')).toThrow(
+    expect(() => catalogue.find('a', 'production')).toThrow(
       expect.objectContaining({ code: 'store_unavailable', retryAfterS: 5 }),
     )
-    expect(catalogue.wanted('a', true)).not.toBeNull()
+    expect(catalogue.find('a', null).held).toHaveLength(1)
     await expect(catalogue.offer('b')).rejects.toMatchObject({ code: 'store_unavailable' })
     book.broken = false
     ring?.()

@@ -7,10 +7,13 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { parseModelName } from '../../planner/names/index.ts'
-import type { NodeHandle, NodeState } from '../../protocol/node.ts'
-import type { Wanted } from '../scheduler/choose-node.ts'
-import { findWanted } from './find-wanted.ts'
-import { indexModels, type Variant } from './index-models.ts'
+import type { Lane } from '../../protocol/lane.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import type { Edition, Placement } from './edition.ts'
+import { type Bar, findWanted } from './find-wanted.ts'
+import { FleetIndex } from './fleet-index.ts'
+import { OwnerRules } from './owner-rules.ts'
+import { PlacementRules, type Rule } from './placement-rules.ts'
 
 export type CatalogueMode = 'open' | 'curated'
 
@@ -23,10 +26,24 @@ export interface Offer {
 export interface CatalogueState {
   mode: CatalogueMode
   offers: readonly Offer[]
+  rules: readonly Rule[]
+}
+
+/** A placement that may serve a request, with what the owner's rules say of it. */
+export interface Held {
+  readonly placement: Placement
+  readonly background: boolean
+  /** Offered to the request's lane by name. */
+  readonly own: boolean
+}
+
+/** The same object until something about it changes, so that others can keep by it what they worked out. */
+export interface Found {
+  readonly held: readonly Held[]
 }
 
 export interface CatalogueBook {
-  /** `no` when nothing was ever curated, so that there is nothing to read; `perhaps` when only the list can tell. */
+  /** `no` when nothing was ever curated or pinned, so that there is nothing to read; `perhaps` when only the list can tell. */
   curated(): Promise<'no' | 'perhaps' | 'yes'>
   /** @throws HolonError store_unavailable */
   read(): Promise<CatalogueState>
@@ -44,12 +61,20 @@ export interface CatalogueOptions {
 }
 
 const maxOffers = 10_000
+/** Names that were asked for and what they mean now; all are forgotten beyond this many. */
+const maxKept = 4_000
 const maxName = 300
 const retryMs = 5_000
 
 export class Catalogue {
+  readonly index: FleetIndex
+  /** Pins and lanes. */
+  readonly owner: OwnerRules
   private readonly options: CatalogueOptions
-  private state: CatalogueState = { mode: 'open', offers: [] }
+  private state: CatalogueState = { mode: 'open', offers: [], rules: [] }
+  private rulesNow = new PlacementRules([])
+  private readonly kept = new Map<string, Found>()
+  private keptVersion = -1
   /** Set while a list that may be curated has not been read. */
   private unreadable: HolonError | null = null
   private models = new Set<string>()
@@ -60,6 +85,16 @@ export class Catalogue {
 
   constructor(options: CatalogueOptions) {
     this.options = options
+    this.index = new FleetIndex(options.nodes)
+    this.owner = new OwnerRules(this.index, {
+      now: () => this.state.rules,
+      nameOf: (asked) => this.toOffer(asked).name,
+      change: (type, data, next) =>
+        this.change(type, data, (state) => {
+          const rules = next(state.rules)
+          return rules === state.rules ? state : { ...state, rules }
+        }),
+    })
   }
 
   get mode(): CatalogueMode {
@@ -68,6 +103,10 @@ export class Catalogue {
 
   get offers(): readonly Offer[] {
     return this.state.offers
+  }
+
+  get rules(): readonly Rule[] {
+    return this.state.rules
   }
 
   /**
@@ -97,24 +136,67 @@ export class Catalogue {
     this.stopRetry?.()
   }
 
-  isOffered(variant: Variant): boolean {
+  isOffered(edition: Edition): boolean {
     if (this.unreadable !== null) return false
     if (this.state.mode === 'open') return true
-    return this.models.has(variant.identity.canonical) || this.ids.has(variant.model.id)
+    return this.models.has(edition.identity.canonical) || this.ids.has(edition.id)
+  }
+
+  /** The lanes a placement was offered to by name; null when it serves on all. */
+  lanesOf({ edition, node }: Placement): readonly Lane[] | null {
+    return this.rulesNow.lanesOf(edition, node)
   }
 
   /**
-   * What the scheduler may choose from for what was asked.
-   * @param all also what is not offered, for those who manage the hub
-   * @throws HolonError model_not_found, model_file_invalid, invalid_parameter, store_unavailable
+   * Where what was asked for is, and may serve on this lane.
+   * @param lane null for those who manage the hub: also what is not offered, whatever the rules say
+   * @throws HolonError model_not_found, model_file_invalid, invalid_parameter, engine_unavailable, store_unavailable
    */
-  wanted(asked: string, all = false): Wanted {
-    if (this.unreadable !== null && !all) throw this.unreadable
-    return findWanted(asked, this.states(), (variant) => all || this.isOffered(variant))
+  find(asked: string, lane: Lane | null): Found {
+    if (this.unreadable !== null && lane !== null) throw this.unreadable
+    return this.keep(`${lane ?? ''}\n${asked}`, () => {
+      const bar = lane === null ? () => null : this.barOn(lane)
+      return findWanted(asked, this.index, bar).map((placement) => this.hold(placement, lane))
+    })
   }
 
-  states(): NodeState[] {
-    return this.options.nodes.map((node) => node.state())
+  /** Everything that may serve on this lane, embedding models too. @throws HolonError store_unavailable */
+  offeredOn(lane: Lane): Found {
+    if (this.unreadable !== null) throw this.unreadable
+    return this.keep(lane, () => {
+      const bar = this.barOn(lane)
+      const all = [...this.index.all()].flatMap((edition) => edition.holders)
+      return all
+        .filter((placement) => placement.model.problem === null && bar(placement) === null)
+        .map((placement) => this.hold(placement, lane))
+    })
+  }
+
+  private barOn(lane: Lane): Bar {
+    return (placement) =>
+      this.isOffered(placement.edition) ? this.rulesNow.standing(placement, lane).barred : 'offer'
+  }
+
+  private hold(placement: Placement, lane: Lane | null): Held {
+    if (lane === null) return { placement, background: false, own: false }
+    const { background, own } = this.rulesNow.standing(placement, lane)
+    return { placement, background, own }
+  }
+
+  private keep(key: string, make: () => Held[]): Found {
+    const { index, kept } = this
+    index.refresh()
+    if (this.keptVersion !== index.version) {
+      kept.clear()
+      this.keptVersion = index.version
+    }
+    let found = kept.get(key)
+    if (found === undefined) {
+      found = { held: make() }
+      if (kept.size >= maxKept) kept.clear()
+      kept.set(key, found)
+    }
+    return found
   }
 
   /**
@@ -124,10 +206,8 @@ export class Catalogue {
   setMode(mode: CatalogueMode): Promise<void> {
     return this.change('catalogue.mode', { mode }, (state) => {
       if (mode === 'open' || state.offers.length > 0) return { ...state, mode }
-      const names = this.states().flatMap(({ models }) =>
-        indexModels(models).all.map(({ identity }) => identity.canonical),
-      )
-      return { mode, offers: [...new Set(names)].map((name) => ({ kind: 'model', name })) }
+      this.index.refresh()
+      return { ...state, mode, offers: [...this.index.names()].map((name) => ({ kind: 'model', name })) }
     })
   }
 
@@ -186,11 +266,8 @@ export class Catalogue {
   }
 
   private canonicalOfId(id: string): string | null {
-    for (const { models } of this.states()) {
-      const variant = indexModels(models).byId.get(id)?.[0]
-      if (variant) return variant.identity.canonical
-    }
-    return null
+    this.index.refresh()
+    return this.index.byId(id)[0]?.identity.canonical ?? null
   }
 
   private toOffer(asked: string): Offer {
@@ -240,6 +317,8 @@ export class Catalogue {
     this.state = state
     this.models = new Set(state.offers.filter(({ kind }) => kind === 'model').map(({ name }) => name))
     this.ids = new Set(state.offers.filter(({ kind }) => kind === 'id').map(({ name }) => name))
+    this.rulesNow = new PlacementRules(state.rules)
+    this.kept.clear()
   }
 }
 

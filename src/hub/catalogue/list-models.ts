@@ -2,63 +2,66 @@
 import { HolonError } from '../../core/errors.ts'
 import { betterQuant } from '../../planner/names/index.ts'
 import type { CatalogueModel, CatalogueVariant } from '../../protocol/catalogue.ts'
+import { lanes as allLanes, type Lane } from '../../protocol/lane.ts'
 import type { NodeModel } from '../../protocol/model.ts'
-import type { NodeState } from '../../protocol/node.ts'
+import { isTier, tierNames } from '../../protocol/tier.ts'
 import type { Catalogue } from './catalogue.ts'
-import { indexModels, type Variant } from './index-models.ts'
+import type { Edition, Placement } from './edition.ts'
 
 const better: NodeModel['state'][] = ['ready', 'loading', 'disk', 'failed']
 
 interface Row {
-  variant: Variant
+  edition: Edition
+  model: NodeModel
   nodes: string[]
   state: NodeModel['state']
-  offered: boolean
+  lanes: Lane[]
 }
 
 /** Advertised models grouped into canonical ones, in order of first sight; variants by quality. */
-export function groupModels(catalogue: Catalogue, states: readonly NodeState[]): CatalogueModel[] {
-  const groups = new Map<string, Map<string, Row>>()
-  for (const node of states) {
-    if (node.state === 'gone') continue
-    for (const variant of indexModels(node.models).all) {
-      const { model, identity } = variant
-      if (model.problem !== null) continue
-      const rows = groups.get(identity.canonical) ?? new Map<string, Row>()
-      groups.set(identity.canonical, rows)
-      // One id on two nodes is one variant, unless the weights are known to differ.
-      const key = `${model.id} ${model.weightsId ?? ''}`
-      const row = rows.get(key)
-      if (!row) {
-        rows.set(key, {
-          variant,
-          nodes: [node.name],
-          state: model.state,
-          offered: catalogue.isOffered(variant),
-        })
-        continue
-      }
-      row.nodes.push(node.name)
-      if (better.indexOf(model.state) < better.indexOf(row.state)) row.state = model.state
+export function groupModels(catalogue: Catalogue): CatalogueModel[] {
+  const { index } = catalogue
+  index.refresh()
+  const models: CatalogueModel[] = []
+  for (const name of index.names()) {
+    const rows = new Map<string, Row>()
+    for (const { holders } of index.byCanonical(name)) {
+      for (const holder of holders) if (holder.model.problem === null) addTo(rows, holder, catalogue)
     }
+    if (rows.size > 0) models.push(toModel(name, [...rows.values()], catalogue))
   }
-  return [...groups].map(([name, rows]) => toModel(name, [...rows.values()]))
+  return models
 }
 
-function toModel(name: string, rows: Row[]): CatalogueModel {
-  rows.sort((a, b) => betterQuant(a.variant.identity.quant, b.variant.identity.quant))
-  const first = rows[0]!.variant.identity
+/** One id on two nodes is one variant, unless the weights are known to differ. */
+function addTo(rows: Map<string, Row>, placement: Placement, catalogue: Catalogue): void {
+  const { edition, model, node } = placement
+  const key = `${model.id} ${model.weightsId ?? ''}`
+  const lanes = catalogue.lanesOf(placement) ?? allLanes
+  const row = rows.get(key)
+  if (!row) {
+    rows.set(key, { edition, model, nodes: [node.handle.name], state: model.state, lanes: [...lanes] })
+    return
+  }
+  row.nodes.push(node.handle.name)
+  for (const lane of lanes) if (!row.lanes.includes(lane)) row.lanes.push(lane)
+  if (better.indexOf(model.state) < better.indexOf(row.state)) row.state = model.state
+}
+
+function toModel(name: string, rows: Row[], catalogue: Catalogue): CatalogueModel {
+  rows.sort((a, b) => betterQuant(a.edition.identity.quant, b.edition.identity.quant))
+  const first = rows[0]!.edition.identity
   return {
     name,
     family: first.family,
     size: first.size,
-    offered: rows.some((row) => row.offered),
-    variants: rows.map(toVariant),
+    offered: rows.some((row) => catalogue.isOffered(row.edition)),
+    variants: rows.map((row) => toVariant(row, catalogue.isOffered(row.edition))),
   }
 }
 
-function toVariant({ variant, nodes, state, offered }: Row): CatalogueVariant {
-  const { model, identity } = variant
+function toVariant({ edition, model, nodes, state, lanes }: Row, offered: boolean): CatalogueVariant {
+  const { identity } = edition
   return {
     id: model.id,
     quant: identity.quant?.label ?? model.quant,
@@ -72,6 +75,7 @@ function toVariant({ variant, nodes, state, offered }: Row): CatalogueVariant {
     state,
     nodes,
     offered,
+    lanes: allLanes.filter((lane) => lanes.includes(lane)),
     from: identity.from,
   }
 }
@@ -95,14 +99,61 @@ export interface ModelRow {
   }
 }
 
-/** GET /v1/models: one row per canonical model. The figures are those of the variant that would answer. */
-export function listModels(catalogue: Catalogue, created: number): ModelRow[] {
-  return offered(catalogue).map((model) => toRow(model.name, model, created))
+/** What one caller may use of what is offered; null is all of it. */
+export interface Permitted {
+  allows(canonical: string, id: string): boolean
 }
 
-function offered(catalogue: Catalogue): CatalogueModel[] {
-  return groupModels(catalogue, catalogue.states())
-    .map((model) => ({ ...model, variants: model.variants.filter((variant) => variant.offered) }))
+/** Whose view of the models: on which lane, and what the caller may use. */
+export interface View {
+  lane?: Lane
+  permitted?: Permitted | null
+}
+
+/**
+ * GET /v1/models: one row per canonical model, and one per tier where there is something to choose from. The figures
+ * are those of the variant that would answer.
+ */
+export function listModels(catalogue: Catalogue, created: number, view: View = {}): ModelRow[] {
+  const rows = offeredModels(catalogue, view).map((model) => toRow(model.name, model, created))
+  const texts = rows.filter(({ holon }) => !holon.embedding && !holon.demo)
+  return texts.length < 2 ? rows : [...rows, ...tierNames.map((id) => tierRow(id, texts, created))]
+}
+
+function tierRow(id: string, among: readonly ModelRow[], created: number): ModelRow {
+  const state = better.find((each) => among.some(({ holon }) => holon.state === each)) ?? 'disk'
+  const nodes = [...new Set(among.flatMap(({ holon }) => holon.nodes))]
+  const contextMax = among.reduce((most, { holon }) => Math.max(most, holon.contextMax ?? 0), 0)
+  return {
+    id,
+    object: 'model',
+    created,
+    owned_by: 'holon',
+    holon: {
+      canonical: id,
+      state,
+      nodes,
+      embedding: false,
+      demo: false,
+      quant: null,
+      sizeBytes: 0,
+      contextMax: contextMax || null,
+      variants: [],
+    },
+  }
+}
+
+export function offeredModels(
+  catalogue: Catalogue,
+  { lane = 'production', permitted }: View,
+): CatalogueModel[] {
+  const isOpen = (name: string, { id, offered, lanes }: CatalogueVariant) =>
+    offered && lanes.includes(lane) && (permitted?.allows(name, id) ?? true)
+  return groupModels(catalogue)
+    .map((model) => ({
+      ...model,
+      variants: model.variants.filter((variant) => isOpen(model.name, variant)),
+    }))
     .filter((model) => model.variants.length > 0)
 }
 
@@ -134,12 +185,19 @@ function toRow(id: string, model: CatalogueModel, created: number): ModelRow {
  * GET /v1/models/{name}: by any name that can be asked for, with the variants it would be answered by.
  * @throws HolonError model_not_found, invalid_parameter, store_unavailable
  */
-export function describeModel(catalogue: Catalogue, created: number, asked: string): ModelRow {
-  const wanted = catalogue.wanted(asked)
-  const ids = new Set(
-    catalogue.states().flatMap(({ models }) => wanted.among(models).map(({ model }) => model.id)),
-  )
-  for (const model of offered(catalogue)) {
+export function describeModel(
+  catalogue: Catalogue,
+  created: number,
+  asked: string,
+  view: View = {},
+): ModelRow {
+  if (isTier(asked)) {
+    const tier = listModels(catalogue, created, view).find(({ id }) => id === asked)
+    if (tier) return tier
+  }
+  const { held } = catalogue.find(asked, view.lane ?? 'production')
+  const ids = new Set(held.map(({ placement }) => placement.model.id))
+  for (const model of offeredModels(catalogue, view)) {
     const variants = model.variants.filter((variant) => ids.has(variant.id))
     if (variants.length > 0)
       return toRow(ids.has(asked) ? asked : model.name, { ...model, variants }, created)

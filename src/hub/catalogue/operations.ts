@@ -4,8 +4,12 @@ import {
   type CatalogueResponse,
   catalogueModeRequest,
   catalogueResponse,
+  lanesRequest,
   offerRequest,
+  pinRequest,
+  unpinRequest,
 } from '../../protocol/catalogue.ts'
+import { laneName } from '../../protocol/lane.ts'
 import type { Operation } from '../api/operations.ts'
 import type { Catalogue } from './catalogue.ts'
 import { groupModels } from './list-models.ts'
@@ -53,11 +57,26 @@ export function catalogueOperations(catalogue: Catalogue): Operation[] {
     change('/fleet/v1/catalogue/withdraw', 'Takes a model off the list.', offerRequest, (body) =>
       catalogue.withdraw(body.model),
     ),
+    change(
+      '/fleet/v1/catalogue/pin',
+      'Pins a model to nodes, away from some, or in the background on others.',
+      pinRequest,
+      ({ model, ...nodes }) => catalogue.owner.pin(model, nodes),
+    ),
+    change('/fleet/v1/catalogue/unpin', 'Takes pins of a model back.', unpinRequest, ({ model, node }) =>
+      catalogue.owner.unpin(model, node),
+    ),
+    change(
+      '/fleet/v1/catalogue/lanes',
+      'Has a model or a node serve these lanes alone.',
+      lanesRequest,
+      ({ lanes, ...what }) => catalogue.owner.offerTo(what, lanes),
+    ),
   ]
 }
 
 export function describeCatalogue(catalogue: Catalogue): CatalogueResponse {
-  const models = groupModels(catalogue, catalogue.states())
+  const models = groupModels(catalogue)
   const names = new Set(models.map((model) => model.name))
   const ids = new Set(models.flatMap((model) => model.variants.map((variant) => variant.id)))
   return {
@@ -67,5 +86,26 @@ export function describeCatalogue(catalogue: Catalogue): CatalogueResponse {
       ...offer,
       advertised: (offer.kind === 'model' ? names : ids).has(offer.name),
     })),
+    ...describeRules(catalogue),
   }
+}
+
+function describeRules({ rules, index }: Catalogue): Pick<CatalogueResponse, 'pins' | 'lanes'> {
+  const pins = new Map<string, CatalogueResponse['pins'][number]>()
+  const served = new Map<string, CatalogueResponse['lanes'][number]>()
+  const nodeName = (id: string) => index.find(id)?.handle.name ?? id
+  for (const { kind, subject, object } of rules) {
+    if (kind === 'model-lane' || kind === 'node-lane') {
+      const of = kind === 'model-lane' ? 'model' : 'node'
+      const name = of === 'node' ? nodeName(subject) : subject
+      const entry = served.get(`${of} ${subject}`) ?? { kind: of, name, lanes: [] }
+      served.set(`${of} ${subject}`, entry)
+      entry.lanes.push(laneName.parse(object))
+    } else {
+      const pin = pins.get(subject) ?? { model: subject, to: [], away: [], background: [] }
+      pins.set(subject, pin)
+      pin[kind].push(nodeName(object))
+    }
+  }
+  return { pins: [...pins.values()], lanes: [...served.values()] }
 }

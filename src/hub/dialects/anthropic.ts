@@ -1,9 +1,9 @@
 /** Anthropic's door: messages, count_tokens, and the models as its clients list them. */
 import { AnthropicTeller, errorBody, readRequest } from '../../protocol/anthropic/index.ts'
-import { describeModel, listModels, type ModelRow } from '../catalogue/list-models.ts'
+import { describeModel, listModels, type ModelRow, type View } from '../catalogue/list-models.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Manners } from './dialect-exchange.ts'
-import { answerIn, type DialectDeps, type DialectRoute } from './route.ts'
+import { answerIn, type DialectDeps, type DialectRoute, viewOf } from './route.ts'
 
 const manners: Manners = { failure: errorBody, idHeader: 'request-id' }
 
@@ -14,13 +14,13 @@ export function anthropicRoutes(deps: DialectDeps): DialectRoute[] {
     return { name, method: 'POST', path, manners, run }
   }
   // The same path lists the models to OpenAI's clients; Anthropic's always name their API's version.
-  const list = (path: string | RegExp, tell: (id: string) => object): DialectRoute => ({
+  const list = (path: string | RegExp, tell: (view: View, id: string) => object): DialectRoute => ({
     name: 'anthropic_models',
     method: 'GET',
     path,
     manners,
     when: (req) => req.headers['anthropic-version'] !== undefined,
-    run: async (exchange, _, id = '') => exchange.sendJson(200, JSON.stringify(tell(id))),
+    run: async (exchange, _, id = '') => exchange.sendJson(200, JSON.stringify(tell(viewOf(exchange), id))),
   })
   return [
     post('messages', '/v1/messages', async (exchange, body) => {
@@ -32,11 +32,11 @@ export function anthropicRoutes(deps: DialectDeps): DialectRoute[] {
       const tokens = await countTokens(core, exchange, translated)
       exchange.sendJson(200, JSON.stringify({ input_tokens: tokens }))
     }),
-    list('/v1/models', () => {
-      const data = listModels(deps.catalogue, createdS).map(toRow)
+    list('/v1/models', (view) => {
+      const data = listModels(deps.catalogue, createdS, view).map(toRow)
       return { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }
     }),
-    list(/^\/v1\/models\/(.+)$/, (id) => toRow(describeModel(deps.catalogue, createdS, id))),
+    list(/^\/v1\/models\/(.+)$/, (view, id) => toRow(describeModel(deps.catalogue, createdS, id, view))),
   ]
 }
 

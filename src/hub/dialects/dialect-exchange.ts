@@ -8,6 +8,7 @@ import { createParser, type EventSourceParser } from 'eventsource-parser'
 import { HolonError } from '../../core/errors.ts'
 import { isObject } from '../../protocol/openai/checks.ts'
 import type { AnswerTeller } from '../../protocol/translation.ts'
+import type { Caller } from '../auth/caller.ts'
 import { Exchange } from '../gateway/exchange.ts'
 
 /** How a dialect says what is no answer: the same for all of its requests. */
@@ -33,8 +34,8 @@ export class DialectExchange extends Exchange {
   private told = ''
   private ended = false
 
-  constructor(req: IncomingMessage, res: ServerResponse, manners: Manners) {
-    super(req, res)
+  constructor(req: IncomingMessage, res: ServerResponse, manners: Manners, caller: Caller) {
+    super(req, res, caller)
     this.manners = manners
     this.parser = createParser({
       maxBufferSize: maxEventLength,

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
+import type { Caller } from '../auth/caller.ts'
 import { withBody } from '../gateway/answer.ts'
 import { discard, parseJson, withoutMark } from '../gateway/read-body.ts'
 import { anthropicRoutes } from './anthropic.ts'
@@ -54,9 +55,9 @@ export class Dialects {
     return wrong
   }
 
-  handle(match: Match, req: IncomingMessage, res: ServerResponse): void {
+  handle(match: Match, req: IncomingMessage, res: ServerResponse, caller: Caller): void {
     const { route, groups, allowed } = match
-    const exchange = new DialectExchange(req, res, route.manners)
+    const exchange = new DialectExchange(req, res, route.manners, caller)
     const done = () => this.deps.onResponse(route.name, exchange.gone ? 499 : exchange.status)
     this.run(exchange, route, groups, allowed).then(done, (error: unknown) => {
       // `run` never rejects; were it to, the client must still not hang.

@@ -1,14 +1,13 @@
 /** A short question to the engine that holds a model, beside the answers: it takes no turn in the queue. */
 import type { Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
-import type { NodeHandle } from '../../protocol/node.ts'
-import { laneKey } from '../gateway/admission.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import { watchDeath } from '../gateway/death-watch.ts'
 import { fromConnection, fromRefusal, notBegun } from '../gateway/engine-error.ts'
 import type { Exchange } from '../gateway/exchange.ts'
-import { Wait } from '../gateway/hold-engine.ts'
-import { type Choice, chooseNode } from '../scheduler/choose-node.ts'
+import { queueUp, Wait } from '../gateway/hold-engine.ts'
+import { laneOf } from '../gateway/routes.ts'
+import type { Choice } from '../scheduler/scheduler.ts'
 
 /** Sends `body` to a path of the engine and gives its JSON. */
 export type Ask = (path: string, body: object) => Promise<unknown>
@@ -18,10 +17,14 @@ const maxAnswerBytes = 64 * 1024 * 1024
 /** Counting is quick, even for a long prompt. */
 const patienceMs = 60_000
 
-/** The node and model that would answer now. @throws HolonError model_not_found and others */
-export function choose(core: AnswerDeps, asked: string): Choice<NodeHandle> {
-  const busy = (node: string, model: string) => core.admission.busy(node, model)
-  return chooseNode(asked, core.nodes, busy, core.catalogue.wanted(asked))
+/** The node and model that would answer now. @throws HolonError model_not_found, key_not_allowed and others */
+export function choose(
+  core: AnswerDeps,
+  exchange: Exchange,
+  asked: string,
+): Pick<Choice, 'node' | 'model' | 'route'> {
+  exchange.lane = laneOf(exchange.req.headers)
+  return core.scheduler.look(asked, exchange.lane, exchange.caller)
 }
 
 /**
@@ -34,9 +37,9 @@ export async function withEngine<T>(
   asked: string,
   use: (ask: Ask) => Promise<T>,
 ): Promise<T> {
-  const { node, model, route } = choose(core, asked)
+  const { node, model, route } = choose(core, exchange, asked)
   exchange.route = route
-  const ticket = core.admission.enter(laneKey(node.id, model.id))
+  const ticket = queueUp(core.admission, exchange, node.id, model.id)
   const wait = new Wait(exchange, false, ticket, core.room, core.patience)
   try {
     const lease = await wait.hold(node, model.id)

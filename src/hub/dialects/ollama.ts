@@ -16,6 +16,8 @@ import {
   tagRow,
 } from '../../protocol/ollama/index.ts'
 import { isObject } from '../../protocol/openai/checks.ts'
+import { isTier } from '../../protocol/tier.ts'
+import { type Caller, requireAdmin } from '../auth/caller.ts'
 import { listModels, type ModelRow } from '../catalogue/list-models.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
 import { choose } from './engine-call.ts'
@@ -53,10 +55,10 @@ export class OllamaDoor {
       this.generating('generate', readGenerate),
       this.generating('embed', readEmbed),
       this.generating('embeddings', readEmbeddings),
-      this.telling('tags', 'GET', () => ({ models: this.tags() })),
-      this.telling('ps', 'GET', () => ({ models: this.running() })),
+      this.telling('tags', 'GET', ({ caller }) => ({ models: this.tags(caller) })),
+      this.telling('ps', 'GET', ({ caller }) => ({ models: this.running(caller) })),
       this.telling('version', 'GET', () => ({ version: ollamaApiVersion, holon: deps.version })),
-      this.telling('show', 'POST', (body) => this.show(body)),
+      this.telling('show', 'POST', (exchange, body) => this.show(exchange, body)),
       ...this.refused(),
     ]
   }
@@ -78,9 +80,13 @@ export class OllamaDoor {
     return this.route(name, 'POST', `/api/${name}`, (exchange, body) => this.answer(exchange, read(body)))
   }
 
-  private telling(name: string, method: 'GET' | 'POST', tell: (body: unknown) => object): DialectRoute {
+  private telling(
+    name: string,
+    method: 'GET' | 'POST',
+    tell: (exchange: DialectExchange, body: unknown) => object,
+  ): DialectRoute {
     return this.route(name, method, `/api/${name}`, async (exchange, body) => {
-      exchange.sendJson(200, JSON.stringify(tell(body)), 'application/json; charset=utf-8')
+      exchange.sendJson(200, JSON.stringify(tell(exchange, body)), 'application/json; charset=utf-8')
     })
   }
 
@@ -106,7 +112,7 @@ export class OllamaDoor {
 
   private async answer(exchange: DialectExchange, asked: OllamaRequest): Promise<void> {
     const { core, clock } = this.deps
-    const { node, model } = this.find(asked.model)
+    const { node, model } = this.find(exchange, asked.model)
     const times = { startedAt: exchange.startedAt, now: () => performance.now(), wall: () => clock.now() }
     const teller = new OllamaTeller(asked, times)
     exchange.teller = teller
@@ -122,7 +128,8 @@ export class OllamaDoor {
         stream: asked.stream,
       })
     }
-    asked.translated.body.model = model.id
+    // A tier is chosen with the whole request before it.
+    if (!isTier(asked.model)) asked.translated.body.model = model.id
     await answerIn(core, exchange, asked.translated, teller)
     this.keepAlive.used(model.id, asked.keepAliveMs)
   }
@@ -136,6 +143,7 @@ export class OllamaDoor {
     teller: OllamaTeller,
   ): Promise<void> {
     if (asked.keepAliveMs === 0) {
+      requireAdmin(exchange.caller, 'unload models')
       const holders = this.deps.core.nodes.filter((each) =>
         each.state().running.some((running) => running.id === model.id),
       )
@@ -152,27 +160,27 @@ export class OllamaDoor {
   }
 
   /** Ollama's clients add `:latest` to a name without a tag. */
-  private find(asked: string): { node: NodeHandle; model: NodeModel } {
+  private find(exchange: DialectExchange, asked: string): { node: NodeHandle; model: NodeModel } {
     const { core } = this.deps
     try {
-      return choose(core, asked)
+      return choose(core, exchange, asked)
     } catch (error) {
       if (!asked.endsWith(':latest')) throw error
-      return choose(core, asked.slice(0, -':latest'.length))
+      return choose(core, exchange, asked.slice(0, -':latest'.length))
     }
   }
 
   /** What is offered, under the names that /v1/models has for it. */
-  private tags(): object[] {
-    return this.offered().flatMap(({ id, holon }) => {
+  private tags(caller: Caller): object[] {
+    return this.offered(caller).flatMap(({ id, holon }) => {
       const first = holon.variants[0]?.id
       const model = this.models().find((each) => each.id === first)
       return model ? [tagRow({ ...model, id }, digestOf(model), this.since)] : []
     })
   }
 
-  private offered(): ModelRow[] {
-    return listModels(this.deps.catalogue, 0)
+  private offered(caller: Caller): ModelRow[] {
+    return listModels(this.deps.catalogue, 0, { permitted: caller.models })
   }
 
   private models(): NodeModel[] {
@@ -182,8 +190,8 @@ export class OllamaDoor {
     })
   }
 
-  private running(): object[] {
-    const rows = this.offered()
+  private running(caller: Caller): object[] {
+    const rows = this.offered(caller)
     return this.deps.core.nodes.flatMap((node) => {
       const { models, running, profile } = node.state()
       const onGpu = (profile?.gpus.length ?? 0) > 0
@@ -191,6 +199,7 @@ export class OllamaDoor {
         const model = models.find((candidate) => candidate.id === each.id)
         if (!model || each.state !== 'ready') return []
         const row = rows.find(({ holon }) => holon.variants.some(({ id }) => id === model.id))
+        if (row === undefined && caller.models !== null) return []
         const named = { ...model, id: row?.id ?? model.id }
         return [psRow(named, each, digestOf(model), this.expiry(model.id), onGpu)]
       })
@@ -203,12 +212,12 @@ export class OllamaDoor {
     return this.keepAlive.keeps(model) ? never : new Date(this.deps.clock.now() + usualMs).toISOString()
   }
 
-  private show(body: unknown): object {
+  private show(exchange: DialectExchange, body: unknown): object {
     const asked = isObject(body) ? (body.model ?? body.name) : undefined
     if (typeof asked !== 'string' || asked === '') {
       throw new HolonError('missing_parameter', 'The parameter "model" is missing.', { param: 'model' })
     }
-    return describeShown(this.find(asked).model, this.since)
+    return describeShown(this.find(exchange, asked).model, this.since)
   }
 }
 

@@ -4,7 +4,9 @@ import type { Clock } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { type AnswerTeller, checkTranslated, type Translated } from '../../protocol/translation.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { View } from '../catalogue/list-models.ts'
 import { type AnswerDeps, answer } from '../gateway/answer.ts'
+import { laneOf } from '../gateway/routes.ts'
 import type { DialectExchange, Manners } from './dialect-exchange.ts'
 
 export interface DialectDeps {
@@ -47,9 +49,16 @@ export async function answerIn(
   exchange.teller = teller
   await answer(core, exchange, {
     request,
+    body: translated.body,
+    bytes: Number(exchange.req.headers['content-length'] ?? 0),
     bodyFor: (honoured) => {
       teller.sent?.()
       return bodyFor(honoured)
     },
   })
+}
+
+/** The models as this client sees them. @throws HolonError invalid_parameter for a lane that there is not */
+export function viewOf({ req, caller }: DialectExchange): View {
+  return { lane: laneOf(req.headers), permitted: caller.models }
 }

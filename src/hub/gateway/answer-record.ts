@@ -25,4 +25,6 @@ export interface AnswerRecord {
   prefillTokS: number | null
   decodeTokS: number | null
   retries: number
+  /** The key it was asked with; null for the owner's own. */
+  keyId: string | null
 }

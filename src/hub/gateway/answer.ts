@@ -6,26 +6,27 @@ import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { type Endpoint, type OpenAiRequest, requireHonoured } from '../../protocol/openai/index.ts'
-import type { Catalogue } from '../catalogue/catalogue.ts'
-import { chooseNode } from '../scheduler/choose-node.ts'
-import { type Admission, laneKey, type Ticket } from './admission.ts'
+import { type Demand, readDemand } from '../scheduler/demand.ts'
+import type { Choice, Claim, Scheduler } from '../scheduler/scheduler.ts'
+import type { Admission, Ticket } from './admission.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { watchDeath } from './death-watch.ts'
 import { fromRefusal } from './engine-error.ts'
 import { withModelName } from './engine-name.ts'
 import type { Exchange } from './exchange.ts'
-import { type Patience, Wait } from './hold-engine.ts'
+import { type Patience, queueUp, Wait } from './hold-engine.ts'
 import type { BodyReader } from './read-body.ts'
 import type { EngineTimeouts, Outcome, Relay } from './relay.ts'
 import { BodyRelay } from './relay-body.ts'
 import { StreamRelay } from './relay-stream.ts'
+import { laneOf } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
 import type { Upstreams } from './upstreams.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 export interface AnswerDeps {
   nodes: readonly NodeHandle[]
-  catalogue: Pick<Catalogue, 'wanted'>
+  scheduler: Scheduler
   bodies: BodyReader
   admission: Admission
   upstreams: Upstreams
@@ -47,6 +48,10 @@ const paths: Record<Endpoint, string> = {
 /** A checked request, and what to send to an engine that honours these parameters. */
 export interface Asked {
   request: OpenAiRequest
+  /** In OpenAI's form, as parsed: looked at, never kept. */
+  body: Record<string, unknown>
+  /** Of the body as the client sent it; 0 when it did not say. */
+  bytes: number
   bodyFor(honoured: ReadonlySet<string>): Buffer
 }
 
@@ -72,18 +77,26 @@ export async function withBody(
  * @throws HolonError when it cannot even be sent to a node
  */
 export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
-  const { admission, nodes } = deps
-  const { request } = asked
-  const wanted = deps.catalogue.wanted(request.model)
-  const choice = chooseNode(request.model, nodes, (node, model) => admission.busy(node, model), wanted)
+  const { admission, scheduler } = deps
+  const { request, body, bytes } = asked
+  const { headers } = exchange.req
+  exchange.lane = laneOf(headers)
+  const session = headers['x-holon-session']
+  const named = typeof session === 'string' ? session : undefined
+  const demand = readDemand(request, body, bytes, named, prefixKey)
+  const { id, lane, caller } = exchange
+  const choice = scheduler.choose({ id, model: request.model, lane, demand, caller })
   const { node, model } = choice
   refuseWrongKind(request, model.id, model.embedding)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
-  const ticket = admission.enter(laneKey(node.id, model.id))
-  const run = new Run(deps, exchange, request, node, model.id, ticket)
+  const ticket = queueUp(admission, exchange, node.id, model.id)
+  const run = new Run(deps, exchange, request, choice, ticket)
   await run.go(asked)
 }
+
+/** Lives as long as the process: hashes of prompts mean nothing outside it. */
+const prefixKey = crypto.getRandomValues(new Int32Array(2)) as unknown as readonly [number, number]
 
 function headerSafe(text: string): boolean {
   return /^[\x20-\x7e]{1,200}$/.test(text)
@@ -102,35 +115,36 @@ interface Stale {
   kind: 'stale'
 }
 
+/** Models that a tier is tried with for one request. */
+const mostMoves = 8
+
 /** One request at one node, tried at most twice. */
 class Run {
   private readonly deps: AnswerDeps
   private readonly exchange: Exchange
   private readonly request: OpenAiRequest
+  private readonly demand: Demand
   private node: NodeHandle
   private model: string
+  private claim: Claim
   private ticket: Ticket
   /** Nodes that failed this request. */
   private readonly failed = new Set<string>()
+  private moves = 0
   private readonly wait: Wait
   private engine = ''
   private retries = 0
   private error: HolonError | null = null
   private relay: Relay | null = null
 
-  constructor(
-    deps: AnswerDeps,
-    exchange: Exchange,
-    request: OpenAiRequest,
-    node: NodeHandle,
-    model: string,
-    ticket: Ticket,
-  ) {
+  constructor(deps: AnswerDeps, exchange: Exchange, request: OpenAiRequest, choice: Choice, ticket: Ticket) {
     this.deps = deps
     this.exchange = exchange
     this.request = request
-    this.node = node
-    this.model = model
+    this.demand = choice.demand
+    this.node = choice.node
+    this.model = choice.model.id
+    this.claim = deps.scheduler.claim(choice)
     this.ticket = ticket
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
@@ -152,7 +166,9 @@ class Run {
     } finally {
       this.wait.over()
       this.ticket.leave()
-      this.deps.onAnswer(this.record())
+      const record = this.record()
+      this.deps.scheduler.over(this.claim, record)
+      this.deps.onAnswer(record)
     }
   }
 
@@ -162,12 +178,12 @@ class Run {
     try {
       lease = await this.hold()
     } catch (thrown) {
-      if (failsElsewhereToo(asHolonError(thrown)) || !this.moveOn()) throw thrown
+      if (failsElsewhereToo(asHolonError(thrown)) || !this.moveOn(true)) throw thrown
       return 'elsewhere'
     }
     try {
       this.engine = lease.engine
-      requireHonoured(this.request, lease.parameters, lease.engine)
+      if (this.cannotDoIt(lease)) return 'elsewhere'
       const turn = this.wait.turn(lease.parallel)
       if (turn !== null) await turn
       if (this.exchange.gone) return { kind: 'gone' }
@@ -189,34 +205,60 @@ class Run {
       })
     }
     if (outcome.kind !== 'broken' || outcome.sent || !isWorthRetrying(outcome.error)) return false
-    return this.moveOn() || this.retries === 0
+    return this.moveOn(true) || this.retries === 0
   }
 
-  /** Gives the request to another node that has the model; false when there is none. */
-  private moveOn(): boolean {
-    const { admission, nodes, catalogue } = this.deps
-    if (this.exchange.gone) return false
-    this.failed.add(this.node.id)
+  /**
+   * Whether the request goes to another model, because this one's engine does not honour what it asks. Only where the
+   * caller left the model to the hub.
+   * @throws HolonError unsupported_parameter
+   */
+  private cannotDoIt(lease: EngineLease): boolean {
     try {
-      const busy = (node: string, model: string) => admission.busy(node, model)
-      const wanted = catalogue.wanted(this.request.model)
-      const { node, model, route } = chooseNode(this.request.model, nodes, busy, wanted, this.failed)
-      const ticket = admission.enter(laneKey(node.id, model.id))
+      requireHonoured(this.request, lease.parameters, lease.engine)
+      return false
+    } catch (thrown) {
+      if (this.claim.choice.tier === null || this.moves >= mostMoves || !this.moveOn(false)) throw thrown
+      return true
+    }
+  }
+
+  /** Gives the request to another node that has the model, or for a tier to another model; false when there is none. */
+  private moveOn(nodeFailed: boolean): boolean {
+    const { admission, scheduler } = this.deps
+    const { exchange, demand, failed } = this
+    if (exchange.gone) return false
+    if (nodeFailed) failed.add(this.node.id)
+    try {
+      const { id, lane, caller } = exchange
+      const question = { id, model: this.request.model, lane, demand, caller, passed: failed }
+      const choice = scheduler.choose(question)
+      const { node, model, route } = choice
+      const ticket = queueUp(admission, exchange, node.id, model.id)
       this.ticket.leave()
+      scheduler.over(this.claim, null)
+      this.claim = scheduler.claim(choice)
       this.wait.moveTo(ticket)
       this.node = node
       this.model = model.id
       this.ticket = ticket
-      this.exchange.node = headerSafe(node.name) ? node.name : node.id
-      this.exchange.route = `${route}; after ${this.failed.size} failed`
+      this.moves++
+      exchange.node = headerSafe(node.name) ? node.name : node.id
+      exchange.route = nodeFailed ? `${route}; after ${failed.size} failed` : route
       return true
     } catch {
       return false
     }
   }
 
-  private hold(): Promise<EngineLease> {
-    return this.wait.hold(this.node, this.model)
+  private async hold(): Promise<EngineLease> {
+    const begun = performance.now()
+    const lease = await this.wait.hold(this.node, this.model)
+    this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
+    const { exchange } = this
+    const told = exchange.route ?? ''
+    if (lease.route !== undefined && !told.endsWith(lease.route)) exchange.route = `${told}; ${lease.route}`
+    return lease
   }
 
   private send(lease: EngineLease, body: Buffer): Promise<Outcome> {
@@ -295,8 +337,8 @@ class Run {
       model: this.model,
       node: this.node.id,
       engine: this.engine,
-      status: exchange.gone ? 499 : exchange.status,
-      error: this.error?.code ?? null,
+      status: exchange.gone && exchange.cutBy === null ? 499 : exchange.status,
+      error: (exchange.cutBy ?? this.error)?.code ?? null,
       stream: request.stream,
       promptTokens: usage?.promptTokens ?? 0,
       cachedTokens: usage?.cachedTokens ?? 0,
@@ -308,6 +350,7 @@ class Run {
       prefillTokS: usage?.prefillTokS ?? null,
       decodeTokS: usage?.decodeTokS ?? this.measuredDecode(completionTokens),
       retries: this.retries,
+      keyId: exchange.caller.keyId,
     }
   }
 }

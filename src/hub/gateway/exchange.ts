@@ -3,8 +3,12 @@
  * is written to a client of the hot path is written here or in the relay.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type HolonError, toEnvelope } from '../../core/errors.ts'
+import { HolonError, toEnvelope } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
+import type { Lane } from '../../protocol/lane.ts'
+import { type Caller, type Guest, owner } from '../auth/caller.ts'
+import { asChunk } from './as-chunk.ts'
+import type { Seat } from './roster.ts'
 
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
@@ -14,9 +18,14 @@ const ignore = (): void => undefined
 const lastChunk = '0\r\n\r\n'
 const usableId = /^[\x21-\x7e]{1,128}$/
 
-export class Exchange {
+export class Exchange implements Guest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+  readonly caller: Caller
+  /** The lane it asked for, set once its headers were looked at. */
+  lane: Lane = 'production'
+  /** Milliseconds after `startedAt` when the caller no longer wants to wait for its turn; null for the hub's patience. */
+  deadlineMs: number | null = null
   readonly id: string
   /** Monotonic milliseconds. */
   readonly startedAt = performance.now()
@@ -33,17 +42,23 @@ export class Exchange {
   readonly collectBytes: number = 1024 * 1024
   /** Whether a larger one may go through as it comes; false where an answer must be understood to be sent. */
   readonly passesThrough: boolean = true
+  /** Why it was ended from here, though client and engine would have gone on. */
+  cutBy: HolonError | null = null
+  private seat: Seat<Guest> | null = null
+  private begun = false
   private abort: AbortController | null = null
   private leaving: (() => void) | null = null
   /** Set when the chunks of a stream are framed here. */
   private framed = false
 
-  constructor(req: IncomingMessage, res: ServerResponse) {
+  constructor(req: IncomingMessage, res: ServerResponse, caller: Caller = owner) {
     this.req = req
     this.res = res
+    this.caller = caller
     const asked = req.headers['x-request-id']
     this.id = typeof asked === 'string' && usableId.test(asked) ? asked : newId('req')
     res.on('close', () => {
+      if (this.seat !== null) this.caller.end(this.seat)
       if (res.writableFinished) return
       this.gone = true
       this.abort?.abort()
@@ -61,16 +76,46 @@ export class Exchange {
     return this.abort.signal
   }
 
+  /**
+   * The caller wants an answer: its limits, and how long it waits. Does nothing the second time.
+   * @throws HolonError key_not_allowed, rate_limit_exceeded, insufficient_quota, invalid_api_key, invalid_parameter
+   */
+  begin(): void {
+    if (this.begun) return
+    this.begun = true
+    const deadline = this.req.headers['x-holon-deadline']
+    if (deadline !== undefined) this.deadlineMs = readDeadline(deadline)
+    if (this.gone) throw new HolonError('bad_http', 'The client left.')
+    this.seat = this.caller.begin(this)
+  }
+
+  /** Ends the answer with an error of ours, wherever it is: waiting, loading or half told. */
+  cut(error: HolonError): void {
+    if (this.gone || this.res.writableEnded) return
+    this.fail(error)
+    this.cutBy = error
+    this.gone = true
+    this.abort?.abort()
+    this.leaving?.()
+  }
+
   /** One callback for when the client leaves; a later call replaces it. */
   onGone(callback: (() => void) | null): void {
     this.leaving = callback
   }
 
   /** A whole JSON response. */
-  sendJson(status: number, body: string | Buffer, type = 'application/json', retryAfterS?: number): void {
+  sendJson(
+    status: number,
+    body: string | Buffer,
+    type = 'application/json',
+    retryAfterS?: number,
+    more?: HolonError['headers'],
+  ): void {
     if (this.gone || this.res.headersSent) return
     this.status = status
     const headers = this.headers(type)
+    if (more !== undefined) Object.assign(headers, more)
     headers['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     if (retryAfterS !== undefined) headers['retry-after'] = Math.max(1, Math.ceil(retryAfterS))
     this.res.writeHead(status, headers)
@@ -165,7 +210,8 @@ export class Exchange {
       this.status = error.status
       this.res.destroy()
     } else {
-      this.sendJson(error.status, JSON.stringify(this.failure(error)), 'application/json', error.retryAfterS)
+      const body = JSON.stringify(this.failure(error))
+      this.sendJson(error.status, body, 'application/json', error.retryAfterS, error.headers)
     }
   }
 
@@ -191,18 +237,19 @@ export class Exchange {
     const headers: Record<string, string | number> = { 'content-type': type, 'x-request-id': this.id }
     if (this.node !== null) headers['x-holon-node'] = this.node
     if (this.route !== null) headers['x-holon-route'] = this.route
+    if (this.seat !== null) this.caller.tellLimits(headers)
     return headers
   }
 }
 
-/** One chunk of HTTP/1.1's chunked coding (RFC 9112 section 7.1). */
-function asChunk(bytes: string | Buffer): Buffer {
-  const length = Buffer.byteLength(bytes)
-  const size = `${length.toString(16)}\r\n`
-  const chunk = Buffer.allocUnsafe(size.length + length + 2)
-  chunk.write(size, 'latin1')
-  if (typeof bytes === 'string') chunk.write(bytes, size.length)
-  else bytes.copy(chunk, size.length)
-  chunk.write('\r\n', size.length + length, 'latin1')
-  return chunk
+const longestDeadlineS = 86_400
+
+function readDeadline(text: string | string[]): number {
+  const seconds = Number(text)
+  if (seconds > 0 && seconds <= longestDeadlineS) return seconds * 1000
+  throw new HolonError(
+    'invalid_parameter',
+    `x-holon-deadline is "${String(text).slice(0, 40)}"; it must be seconds from above 0 to ${longestDeadlineS}.`,
+    { param: 'x-holon-deadline' },
+  )
 }

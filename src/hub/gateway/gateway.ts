@@ -5,8 +5,10 @@ import { asHolonError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import { checkRequest } from '../../protocol/openai/index.ts'
+import type { Caller } from '../auth/caller.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { describeModel, listModels } from '../catalogue/list-models.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { Admission } from './admission.ts'
 import { type AnswerDeps, answer, withBody } from './answer.ts'
 import type { AnswerRecord } from './answer-record.ts'
@@ -14,7 +16,7 @@ import { Exchange } from './exchange.ts'
 import type { Patience } from './hold-engine.ts'
 import { BodyReader, discard, parseJson, withoutMark } from './read-body.ts'
 import type { EngineTimeouts } from './relay.ts'
-import { findRoute, pathOf, type Route } from './routes.ts'
+import { findRoute, laneOf, pathOf, type Route } from './routes.ts'
 import type { StreamGaps } from './stream-gaps.ts'
 import { Upstreams } from './upstreams.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -39,6 +41,7 @@ export const defaultLimits: GatewayLimits = {
 export interface GatewayOptions {
   nodes: readonly NodeHandle[]
   catalogue: Catalogue
+  scheduler: Scheduler
   limits: GatewayLimits
   clock: Clock
   log: Log
@@ -64,7 +67,7 @@ export class Gateway {
     this.bodies = new BodyReader({ perRequest: limits.bodyBytes, together: limits.bodiesTogetherBytes })
     this.deps = {
       nodes: options.nodes,
-      catalogue: options.catalogue,
+      scheduler: options.scheduler,
       bodies: this.bodies,
       admission: this.admission,
       upstreams: new Upstreams(),
@@ -77,8 +80,8 @@ export class Gateway {
     }
   }
 
-  handle(req: IncomingMessage, res: ServerResponse): void {
-    const exchange = new Exchange(req, res)
+  handle(req: IncomingMessage, res: ServerResponse, caller: Caller): void {
+    const exchange = new Exchange(req, res, caller)
     let route: Route
     try {
       route = findRoute(req.method ?? 'GET', pathOf(req.url ?? '/'))
@@ -97,8 +100,14 @@ export class Gateway {
     const { endpoint } = route
     withBody(this.deps, exchange, (body) => {
       const bytes = withoutMark(body)
-      const request = checkRequest(endpoint, parseJson(bytes))
-      return answer(this.deps, exchange, { request, bodyFor: () => bytes })
+      const parsed = parseJson(bytes)
+      const request = checkRequest(endpoint, parsed)
+      return answer(this.deps, exchange, {
+        request,
+        body: parsed as Record<string, unknown>,
+        bytes: bytes.length,
+        bodyFor: () => bytes,
+      })
     }).then(
       () => this.options.onResponse(endpoint, exchange.gone ? 499 : exchange.status),
       (error: unknown) => {
@@ -110,11 +119,15 @@ export class Gateway {
   }
 
   private tellModels(exchange: Exchange, route: Route): void {
+    const { catalogue } = this.options
+    const permitted = exchange.caller.models
     try {
+      const view = { lane: laneOf(exchange.req.headers), permitted }
       if (route.kind === 'model') {
-        exchange.sendJson(200, JSON.stringify(describeModel(this.options.catalogue, this.createdS, route.id)))
+        const model = describeModel(catalogue, this.createdS, route.id, view)
+        exchange.sendJson(200, JSON.stringify(model))
       } else {
-        const data = listModels(this.options.catalogue, this.createdS)
+        const data = listModels(catalogue, this.createdS, view)
         exchange.sendJson(200, JSON.stringify({ object: 'list', data }))
       }
     } catch (error) {

@@ -5,7 +5,7 @@
 import { HolonError } from '../../core/errors.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import type { Ticket } from './admission.ts'
+import { type Admission, lineKey, type Ticket } from './admission.ts'
 import type { Exchange } from './exchange.ts'
 import type { Waiter, WaitingRoom, WaitingSeat } from './waiting-room.ts'
 
@@ -16,6 +16,15 @@ export interface Patience {
   coldMs: number
   /** The longest wait for a turn at a busy engine. Milliseconds. */
   queueMs: number
+}
+
+/**
+ * A place in the line of a model on a node, for the caller of an exchange.
+ * @throws HolonError overloaded, and what the caller's limits throw
+ */
+export function queueUp(admission: Admission, exchange: Exchange, node: string, model: string): Ticket {
+  exchange.begin()
+  return admission.enter(lineKey(node, model), exchange.caller.id, exchange.lane)
 }
 
 /** Between two comments on a waiting stream. Milliseconds. */
@@ -112,6 +121,15 @@ export class Wait implements Waiter {
 
   tick(waitedMs: number): void {
     if (this.stream) this.tellStream(waitedMs)
+    if (this.giveUp !== null && this.isTooLate()) {
+      const what = this.phase === 'load' ? 'the model was loading' : 'it waited for its turn'
+      this.giveUp(
+        new HolonError('deadline_exceeded', `The deadline of the request passed while ${what}.`, {
+          retryAfterS: Math.min(60, Math.max(1, Math.ceil(this.ticket.etaS() ?? 5))),
+        }),
+      )
+      return
+    }
     if (this.phase === 'load' && !this.stream && waitedMs >= this.patience.coldMs) {
       this.giveUp?.(stillLoading(this.progress))
     }
@@ -120,6 +138,11 @@ export class Wait implements Waiter {
         new HolonError('overloaded', 'The engine was busy all the time that this request may wait.'),
       )
     }
+  }
+
+  private isTooLate(): boolean {
+    const { deadlineMs, startedAt } = this.exchange
+    return deadlineMs !== null && performance.now() - startedAt > deadlineMs
   }
 
   private tellStream(waitedMs: number): void {
@@ -136,10 +159,17 @@ export class Wait implements Waiter {
 
   private words(): string {
     if (this.phase === 'prefill') return 'reading the prompt'
-    if (this.phase === 'queue') return `waiting, ${this.ticket.position()} before this one`
+    if (this.phase === 'queue') return this.place()
     if (this.progress === null) return 'loading'
     const percent = this.progress.percent === null ? '' : ` ${Math.round(this.progress.percent)} %`
     return `loading${percent} (${oneLine(this.progress.phase)})`
+  }
+
+  /** For people and programs alike; an ETA only once it can be known. */
+  private place(): string {
+    const etaS = this.ticket.etaS()
+    const eta = etaS === null ? '' : ` eta=${Math.ceil(etaS)}s`
+    return `queued position=${this.ticket.position() + 1}${eta}`
   }
 }
 

@@ -1,5 +1,7 @@
 /** Which path means what on the OpenAI door. Base URLs are accepted with and without `/v1`. */
+import type { IncomingMessage } from 'node:http'
 import { HolonError } from '../../core/errors.ts'
+import { type Lane, laneName, lanes } from '../../protocol/lane.ts'
 import type { Endpoint } from '../../protocol/openai/index.ts'
 
 export type Route =
@@ -25,6 +27,39 @@ export function pathOf(url: string): string {
   const query = url.indexOf('?')
   const path = query < 0 ? url : url.slice(0, query)
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+const experimental = '/v1/experimental/'
+
+/**
+ * `/v1/experimental/…` is `/v1/…` on the lane for experiments: from here on the request says so in its header, and every
+ * door behind answers it as it answers the rest.
+ * @throws HolonError invalid_parameter when the header names another lane
+ */
+export function enterLane(req: IncomingMessage): void {
+  if (req.url === undefined || !req.url.startsWith(experimental)) return
+  const asked = req.headers['x-holon-lane']
+  if (asked !== undefined && asked !== 'experimental') {
+    throw new HolonError(
+      'invalid_parameter',
+      'The path is on the lane "experimental", but x-holon-lane names another.',
+      { param: 'x-holon-lane', hint: 'Leave the header out, or use the path without /experimental.' },
+    )
+  }
+  req.headers['x-holon-lane'] = 'experimental'
+  req.url = `/v1/${req.url.slice(experimental.length)}`
+}
+
+/** The lane a request asks for; production when it says nothing. @throws HolonError invalid_parameter */
+export function laneOf(headers: IncomingMessage['headers']): Lane {
+  const asked = headers['x-holon-lane']
+  if (asked === undefined) return 'production'
+  const known = laneName.safeParse(typeof asked === 'string' ? asked.trim().toLowerCase() : asked)
+  if (known.success) return known.data
+  throw new HolonError('invalid_parameter', `There is no lane "${String(asked).slice(0, 60)}".`, {
+    param: 'x-holon-lane',
+    hint: `The lanes are ${lanes.join(', ')}; without the header it is ${lanes[0]}.`,
+  })
 }
 
 /** True for paths that the OpenAI door answers, be it with 404. */

@@ -18,7 +18,7 @@ export class Fleet {
   private readonly clock: Clock
   private readonly log: Log
   private readonly remote = new Map<string, RemoteNode>()
-  private readonly listeners = new Set<() => void>()
+  private readonly listeners = new Set<(node?: NodeHandle) => void>()
   private readonly stops: (() => void)[]
   private stopTimer: (() => void) | null = null
 
@@ -26,11 +26,11 @@ export class Fleet {
     this.nodes = [...local]
     this.clock = clock
     this.log = log
-    this.stops = local.map((node) => node.subscribe(() => this.changed()))
+    this.stops = local.map((node) => node.subscribe(() => this.changed(node)))
   }
 
-  /** Calls back on every change of any node, and of the list. */
-  subscribe(listener: () => void): () => void {
+  /** Calls back on every change of any node, with the node, and of the list, without. */
+  subscribe(listener: (node?: NodeHandle) => void): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
   }
@@ -62,6 +62,19 @@ export class Fleet {
     this.remote.get(id)?.tell({ type: 'revoked', reason })
   }
 
+  /** A node that the hub itself makes of others: a pool. @returns the way to take it out again */
+  put(node: NodeHandle): () => void {
+    this.nodes.push(node)
+    const unsubscribe = node.subscribe(() => this.changed(node))
+    this.changed()
+    return () => {
+      unsubscribe()
+      const at = this.nodes.indexOf(node)
+      if (at !== -1) this.nodes.splice(at, 1)
+      this.changed()
+    }
+  }
+
   close(): void {
     this.stopTimer?.()
     this.stopTimer = null
@@ -73,7 +86,7 @@ export class Fleet {
     const node = new RemoteNode(id, name, this.clock)
     this.remote.set(id, node)
     this.nodes.push(node)
-    node.subscribe(() => this.changed())
+    node.subscribe(() => this.changed(node))
     return node
   }
 
@@ -103,7 +116,7 @@ export class Fleet {
     this.changed()
   }
 
-  private changed(): void {
-    for (const listener of [...this.listeners]) listener()
+  private changed(node?: NodeHandle): void {
+    for (const listener of [...this.listeners]) listener(node)
   }
 }

@@ -1,12 +1,14 @@
 /**
- * The list of offered models in the database. A hub that was never curated must not open its embedded database (some
- * 300 MB) only to learn that, so an empty file beside it says whether there is anything to read.
+ * The list of offered models in the database, with pins and lanes. A hub that was never curated must not open its
+ * embedded database (some 300 MB) only to learn that, so an empty file beside it says whether there is anything to read.
  */
 import { access, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HolonError } from '../../core/errors.ts'
 import type { CatalogueBook, CatalogueState, Offer } from '../catalogue/catalogue.ts'
+import { type Rule, ruleKinds } from '../catalogue/placement-rules.ts'
 import type { Database } from './database.ts'
+import { bump } from './revisions.ts'
 
 export interface CatalogueBookOptions {
   /** Folder of the store. */
@@ -27,14 +29,15 @@ export function createCatalogueBook({ dir, always, open }: CatalogueBookOptions)
     read: () => told('read', () => readState(open)),
     write: (state) =>
       told('written', async () => {
-        // In this order a cut leaves the mark without need, never a curated list without it.
-        if (state.mode === 'curated') {
+        // In this order a cut leaves the mark without need, never a list or a pin without it.
+        const isNeeded = state.mode === 'curated' || state.offers.length > 0 || state.rules.length > 0
+        if (isNeeded) {
           await mkdir(dir, { recursive: true })
           await writeFile(mark, '')
         }
         await writeState(open, state)
         // The list is kept while the catalogue is open, for the day it is curated again.
-        if (state.mode === 'open' && state.offers.length === 0) await rm(mark, { force: true })
+        if (!isNeeded) await rm(mark, { force: true })
       }),
   }
 }
@@ -55,7 +58,16 @@ async function readState(open: () => Promise<Database>): Promise<CatalogueState>
   const rows = await kysely.selectFrom('catalogue').select(['kind', 'name']).orderBy('position').execute()
   const curated = rows.some((row) => row.kind === 'mode' && row.name === 'curated')
   const offers = rows.filter((row): row is Offer => row.kind === 'model' || row.kind === 'id')
-  return { mode: curated ? 'curated' : 'open', offers: offers.map(({ kind, name }) => ({ kind, name })) }
+  const rules = await kysely
+    .selectFrom('placement_rules')
+    .select(['kind', 'subject', 'object'])
+    .orderBy('position')
+    .execute()
+  return {
+    mode: curated ? 'curated' : 'open',
+    offers: offers.map(({ kind, name }) => ({ kind, name })),
+    rules: rules.filter((rule): rule is Rule => (ruleKinds as readonly string[]).includes(rule.kind)),
+  }
 }
 
 /** The list is short and seldom changes: it is replaced whole, in one transaction. */
@@ -67,11 +79,20 @@ async function writeState(open: () => Promise<Database>, state: CatalogueState):
   }))
   await kysely.transaction().execute(async (transaction) => {
     await transaction.deleteFrom('catalogue').execute()
+    await transaction.deleteFrom('placement_rules').execute()
+    const rules = state.rules.map((rule, position) => ({ ...rule, position }))
+    for (let at = 0; at < rules.length; at += 500) {
+      await transaction
+        .insertInto('placement_rules')
+        .values(rules.slice(at, at + 500))
+        .execute()
+    }
     for (let at = 0; at < rows.length; at += 500) {
       await transaction
         .insertInto('catalogue')
         .values(rows.slice(at, at + 500))
         .execute()
     }
+    await bump(transaction, 'catalogue')
   })
 }

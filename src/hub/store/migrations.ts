@@ -86,10 +86,68 @@ const admissions: Migration = {
   },
 }
 
+const keys: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('api_keys')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('hash', 'text', (column) => column.notNull().unique())
+      .addColumn('hint', 'text', (column) => column.notNull())
+      .addColumn('label', 'text', (column) => column.notNull())
+      .addColumn('models', 'jsonb')
+      .addColumn('lanes', 'jsonb', (column) => column.notNull())
+      .addColumn('admin', 'boolean', (column) => column.notNull())
+      .addColumn('limits', 'jsonb', (column) => column.notNull())
+      .addColumn('created_by', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'timestamptz', (column) => column.notNull())
+      .addColumn('expires_at', 'timestamptz')
+      .addColumn('revoked_at', 'timestamptz')
+      .addColumn('revoked_by', 'text')
+      .execute()
+    await db.schema.alterTable('admissions').addColumn('key_id', 'text').execute()
+    await db.schema
+      .createTable('revisions')
+      .addColumn('subject', 'text', (column) => column.primaryKey())
+      .addColumn('revision', 'integer', (column) => column.notNull())
+      .execute()
+    await sql`insert into revisions (subject, revision) values ('keys', 0), ('nodes', 0), ('catalogue', 0)`.execute(
+      db,
+    )
+    await db.schema.createIndex('usage_key_time').on('usage').columns(['key_id', 'time']).execute()
+  },
+}
+
+const pins: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('placement_rules')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('subject', 'text', (column) => column.notNull())
+      .addColumn('object', 'text', (column) => column.notNull())
+      .addColumn('position', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('placement_rules_key', ['kind', 'subject', 'object'])
+      .execute()
+  },
+}
+
+const pools: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('pools')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('wish', 'jsonb', (column) => column.notNull())
+      .addColumn('created_at', 'timestamptz', (column) => column.notNull())
+      .execute()
+  },
+}
+
 const migrations: Record<string, Migration> = {
   '0001-usage-and-events': usageAndEvents,
   '0002-catalogue': catalogue,
   '0003-admissions': admissions,
+  '0004-keys': keys,
+  '0005-pins': pins,
+  '0006-pools': pools,
 }
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

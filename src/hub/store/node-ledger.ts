@@ -1,6 +1,7 @@
 /** The books of admission: nodes with the hashes of their credentials, join tokens, and who did what. */
 import type { Kysely } from 'kysely'
 import { newId } from '../../core/ids.ts'
+import { bump } from './revisions.ts'
 import type { Schema } from './schema.ts'
 import type { Store } from './store.ts'
 
@@ -31,6 +32,11 @@ export class NodeLedger {
 
   constructor(store: Store) {
     this.store = store
+  }
+
+  /** Whether another hub may write here too. */
+  get shared(): boolean {
+    return this.store.shared
   }
 
   nodes(): Promise<NodeRecord[]> {
@@ -108,6 +114,7 @@ export class NodeLedger {
     return this.store.use(async (db) => {
       await db.updateTable('nodes').set({ next_hash: nextHash }).where('id', '=', id).execute()
       await write(db, nowMs, { action: 'node.rotating', node: id, actor: 'hub', detail: '' })
+      await bump(db, 'nodes')
     })
   }
 
@@ -120,6 +127,7 @@ export class NodeLedger {
         .where('id', '=', id)
         .execute()
       await write(db, nowMs, { action: 'node.rotated', node: id, actor: 'node', detail: '' })
+      await bump(db, 'nodes')
     })
   }
 
@@ -131,6 +139,7 @@ export class NodeLedger {
         .where('id', '=', id)
         .execute()
       await write(db, nowMs, { action: 'node.revoked', node: id, actor, detail: '' })
+      await bump(db, 'nodes')
     })
   }
 
@@ -144,6 +153,7 @@ export class NodeLedger {
       const rows = await db
         .selectFrom('admissions')
         .selectAll()
+        .where('action', 'not like', 'key.%')
         .orderBy('time', 'desc')
         .orderBy('id', 'desc')
         .limit(limit)
@@ -175,6 +185,7 @@ async function insert(db: Kysely<Schema>, node: NodeRecord, actor: string): Prom
     .execute()
   const detail = `named ${node.name}, by ${node.admittedBy}`
   await write(db, node.admittedMs, { action: 'node.admitted', node: node.id, actor, detail })
+  await bump(db, 'nodes')
 }
 
 async function write(db: Kysely<Schema>, nowMs: number, entry: AuditEntry): Promise<void> {

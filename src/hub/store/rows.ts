@@ -83,6 +83,8 @@ function toUsageRow({ id, row }: { id: string; row: AnswerRecord }): Insertable<
     prefill_tok_s: row.prefillTokS,
     decode_tok_s: row.decodeTokS,
     retries: row.retries,
+    // Lines of a journal from before there were keys have none.
+    key_id: row.keyId ?? null,
   }
 }
 

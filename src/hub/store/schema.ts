@@ -41,6 +41,17 @@ export interface CatalogueTable {
   position: number
 }
 
+/** Pins and lanes: the owner's word on where models run. */
+export interface PlacementRulesTable {
+  /** `to`, `away`, `background`, `model-lane`, `node-lane`. */
+  kind: string
+  /** A canonical name, an advertised id, or a node's id. */
+  subject: string
+  /** A node's id, or a lane. */
+  object: string
+  position: number
+}
+
 /** A node that was admitted once, with the hash of what it proves itself by. */
 export interface NodesTable {
   id: string
@@ -72,13 +83,48 @@ export interface AdmissionsTable {
   /** Who did it: how, and from which address. */
   actor: string
   detail: string
+  key_id: Generated<string | null>
+}
+
+/** An API key, by the hash of its secret. `models`, `lanes` and `limits` are JSON. */
+export interface KeysTable {
+  id: string
+  hash: string
+  hint: string
+  label: string
+  models: ColumnType<unknown, string | null, never>
+  lanes: ColumnType<unknown, string, never>
+  admin: boolean
+  limits: ColumnType<unknown, string, never>
+  created_by: string
+  created_at: ColumnType<Date, Date | string, never>
+  expires_at: ColumnType<Date | null, Date | string | null, never>
+  revoked_at: ColumnType<Date | null, Date | string | null, Date | string>
+  revoked_by: string | null
+}
+
+/** How often a subject changed, for hubs that share the database. */
+export interface RevisionsTable {
+  subject: string
+  revision: number
+}
+
+/** What the owner wants of each pool, as JSON. */
+export interface PoolsTable {
+  name: string
+  wish: ColumnType<unknown, string, string>
+  created_at: ColumnType<Date, Date | string, never>
 }
 
 export interface Schema {
   nodes: NodesTable
   join_tokens: JoinTokensTable
   admissions: AdmissionsTable
+  api_keys: KeysTable
+  revisions: RevisionsTable
   usage: UsageTable
   events: EventsTable
   catalogue: CatalogueTable
+  placement_rules: PlacementRulesTable
+  pools: PoolsTable
 }

@@ -16,6 +16,7 @@ import { createCatalogueBook } from './catalogue-book.ts'
 import { type Database, openDatabase } from './database.ts'
 import { lockDir } from './dir-lock.ts'
 import { Journal } from './journal.ts'
+import { PoolBook } from './pool-book.ts'
 import {
   type EventRecord,
   insertLines,
@@ -48,11 +49,14 @@ const lastRetryMs = 300_000
 export class Store {
   /** The list of offered models. */
   readonly catalogue: CatalogueBook
+  /** The pools that are wanted. */
+  readonly pools: PoolBook
   private readonly options: Required<Omit<StoreOptions, 'databaseUrl'>> & { databaseUrl: string | undefined }
-  private readonly dir: string
-  private readonly journal: Journal
+  /** Folder of the store. */
+  readonly dir: string
   /** Unique to this life of the hub; with a counter it makes ids that no other life can make. */
-  private readonly life = newId('u', 12)
+  readonly life = newId('u', 12)
+  private readonly journal: Journal
   private counter = 0
   private unloaded = 0
   private unlock: (() => void) | null = null
@@ -71,7 +75,13 @@ export class Store {
     const { clock, log } = options
     const always = options.databaseUrl !== undefined
     this.catalogue = createCatalogueBook({ dir: this.dir, always, open: () => this.open() })
+    this.pools = new PoolBook({ dir: this.dir, always, open: () => this.open() })
     this.journal = new Journal({ dir: join(this.dir, 'journal'), clock, log })
+  }
+
+  /** Whether other hubs may be on the same books. */
+  get shared(): boolean {
+    return this.options.databaseUrl !== undefined
   }
 
   /**

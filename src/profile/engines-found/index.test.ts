@@ -149,6 +149,19 @@ describe('a running engine is known by what it answers', () => {
     ])
   })
 
+  it('llama-server in router mode, which has no model of its own', async () => {
+    const port = await engine(
+      {
+        '/v1/models': list({ id: 'one', owned_by: 'llamacpp', status: { value: 'unloaded' } }),
+        '/props': { body: { role: 'router', max_instances: 4, build_info: 'b1-de3ff81' } },
+      },
+      { server: 'llama.cpp' },
+    )
+    expect(await find(port)).toMatchObject([
+      { id: 'llama-router', available: true, version: 'b1-de3ff81', models: ['one'] },
+    ])
+  })
+
   it('llama-server that is still loading is there, but cannot be used yet', async () => {
     const loading = { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } }
     const port = await engine({}, { server: 'llama.cpp' }, { status: 503, body: loading })

@@ -8,14 +8,14 @@ import type { EngineFound } from '../../protocol/machine.ts'
 import { type Ask, askLoopback } from './ask.ts'
 import { exo } from './exo.ts'
 import type { KnownServer } from './known-server.ts'
-import { llamaServer } from './llama-server.ts'
+import { llamaRouter, llamaServer } from './llama-server.ts'
 import { lmStudio } from './lm-studio.ts'
 import { mlx } from './mlx.ts'
 import { ollama } from './ollama.ts'
 import { vllm } from './vllm.ts'
 
 /** The sure ones first: the last knows its engine only by what it is made of. */
-const known: readonly KnownServer[] = [llamaServer, vllm, exo, ollama, lmStudio, mlx]
+const known: readonly KnownServer[] = [llamaRouter, llamaServer, vllm, exo, ollama, lmStudio, mlx]
 
 /** For all questions to one port. A server on this machine answers in milliseconds; a busy Python one takes a while. */
 const PATIENCE_MS = 600

@@ -1,6 +1,23 @@
 import { field, text } from './ask.ts'
 import { type KnownServer, noModelsOnDisk, ownedBy } from './known-server.ts'
 
+/** llama.cpp's server without a model of its own: it loads many, each in a process of its own. */
+export const llamaRouter: KnownServer = {
+  id: 'llama-router',
+  title: 'llama-server in router mode',
+  port: 8080,
+  async recognise(models, ask) {
+    const ids = ownedBy('llamacpp', models)
+    if (ids === null && models?.headers.server !== 'llama.cpp') return null
+    const props = (await ask('/props'))?.json
+    return text(props, 'role') === 'router' ? { version: text(props, 'build_info'), models: ids ?? [] } : null
+  },
+  commands: [],
+  places: [],
+  ...noModelsOnDisk,
+  start: 'Start llama-server without -m and with --models-dir FOLDER.',
+}
+
 /** llama.cpp's server that someone else started. Holon's own ones listen on ports of their own. */
 export const llamaServer: KnownServer = {
   id: 'llama-server',

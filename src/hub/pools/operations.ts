@@ -1,0 +1,173 @@
+/** /fleet/v1/pools and /fleet/v1/links: what the owner may ask and order. */
+import type { z } from 'zod'
+import { HolonError } from '../../core/errors.ts'
+import type { PoolEngine } from '../../pool/pool-engine.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import type { PoolEngineId } from '../../protocol/pool.ts'
+import {
+  type CreatePoolRequest,
+  createPoolRequest,
+  linksResponse,
+  measureLinksRequest,
+  namedPool,
+  type PoolView,
+  type PreviewRequest,
+  poolPreview,
+  poolsResponse,
+  poolView,
+  previewRequest,
+  removedPool,
+} from '../../protocol/pools.ts'
+import type { Operation } from '../api/operations.ts'
+import { lookAt } from './look.ts'
+import type { Pools } from './pools.ts'
+import { poolableNodes, previewPools } from './preview-pools.ts'
+
+export function poolOperations(pools: Pools): Operation[] {
+  const { fleet, links } = pools.options
+  const operation = <Body>(
+    method: 'get' | 'post',
+    path: string,
+    summary: string,
+    request: z.ZodType<Body> | null,
+    response: z.ZodType,
+    run: (body: Body) => unknown,
+  ): Operation => ({ method, path, summary, request, response, run: async (body) => run(body as Body) })
+  return [
+    operation(
+      'get',
+      '/fleet/v1/pools',
+      'The pools, with their members and who answers now.',
+      null,
+      poolsResponse,
+      () => ({
+        pools: pools.views(),
+      }),
+    ),
+    operation<PreviewRequest>(
+      'post',
+      '/fleet/v1/pools/preview',
+      'Every sensible placement of a model on the machines, compared. Starts nothing.',
+      previewRequest,
+      poolPreview,
+      (body) => previewPools(pools.options, body),
+    ),
+    operation<CreatePoolRequest>(
+      'post',
+      '/fleet/v1/pools',
+      'Makes several machines one node for a model. Answers when they were looked at; they load after that.',
+      createPoolRequest,
+      poolView,
+      (body) => create(pools, body),
+    ),
+    operation<{ name: string }>(
+      'post',
+      '/fleet/v1/pools/retry',
+      'Tries again now, with members that were left out too.',
+      namedPool,
+      poolView,
+      ({ name }) => {
+        pools.retry(name)
+        return viewOf(pools, name)
+      },
+    ),
+    operation<{ name: string }>(
+      'post',
+      '/fleet/v1/pools/remove',
+      'Ends a pool, after the answers under way, and frees its members.',
+      namedPool,
+      removedPool,
+      async ({ name }) => {
+        await pools.remove(name)
+        return { name }
+      },
+    ),
+    operation(
+      'get',
+      '/fleet/v1/links',
+      'The ways between machines, measured by the machines themselves.',
+      null,
+      linksResponse,
+      () => ({
+        links: links.links(),
+      }),
+    ),
+    operation<z.infer<typeof measureLinksRequest>>(
+      'post',
+      '/fleet/v1/links/measure',
+      'Measures the ways between machines now, one pair after the other.',
+      measureLinksRequest,
+      linksResponse,
+      async ({ nodes }) => {
+        const handles = poolableNodes(fleet, nodes)
+        const looked = await lookAt(handles, {
+          engine: anyEngine(pools.options.engines),
+          modelOn: () => '-',
+          ownBytes: () => 0,
+        })
+        for (const [at, { facts }] of looked.entries()) {
+          const handle = handles[at]
+          if (facts && handle) links.note(handle, facts.interfaces)
+        }
+        await links.measure(
+          handles.map(({ id }) => id),
+          true,
+        )
+        return { links: links.links() }
+      },
+    ),
+  ]
+}
+
+const anyEngine = (engines: readonly PoolEngine[]): PoolEngineId => engines[0]?.id ?? 'llama-rpc'
+
+async function create(pools: Pools, body: CreatePoolRequest): Promise<PoolView> {
+  const { fleet } = pools.options
+  const members = poolableNodes(fleet, body.nodes)
+  const engine = body.engine ?? (await chooseEngine(pools, body, members))
+  await pools.create({
+    name: body.name,
+    model: body.model,
+    members: members.map(({ id }) => id),
+    engine,
+    contextTokens: body.contextTokens ?? null,
+    parallel: body.parallel ?? null,
+    fallback: body.fallback ?? null,
+    isolatedLinks: body.isolatedLinks ?? [],
+  })
+  return viewOf(pools, body.name)
+}
+
+/** The fastest that fits all the members that were named. @throws HolonError pool_impossible with what stands against each */
+async function chooseEngine(
+  pools: Pools,
+  body: CreatePoolRequest,
+  members: readonly NodeHandle[],
+): Promise<PoolEngineId> {
+  if (members.length < 2 && !pools.options.engines.some(({ id }) => id === 'attached'))
+    throw new HolonError('pool_impossible', 'A pool needs two members or more.', {
+      hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${body.model}\`.`,
+    })
+  const { model, contextTokens, parallel } = body
+  const nodes = members.map(({ id }) => id)
+  const preview = await previewPools(pools.options, { model, contextTokens, parallel, nodes })
+  const whole = preview.placements.filter(
+    (one) => one.engine !== 'solo' && one.members.length === members.length,
+  )
+  const best = whole.find(({ fits }) => fits)
+  if (best && best.engine !== 'solo') return best.engine
+  const reasons = whole.map(({ engine, whyNot }) => `${engine}: ${whyNot}`).join(' ')
+  throw new HolonError(
+    'pool_impossible',
+    `No engine can serve ${model} on ${members.map(({ name }) => name).join(', ')}. ${reasons}`.trim(),
+    {
+      hint: `\`holon pool preview ${model}\` compares what is possible.`,
+    },
+  )
+}
+
+function viewOf(pools: Pools, name: string): PoolView {
+  const view = pools.views().find((one) => one.name === name)
+  if (view) return view
+  throw new HolonError('pool_not_found', `There is no pool called ${name}.`)
+}

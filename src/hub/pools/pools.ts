@@ -1,0 +1,224 @@
+/**
+ * The pools of a hub: the controller's hands and eyes. What it decides is carried out on the members through their
+ * handles; what happens to them is told to it; and every pool stands in the fleet as a node of its own.
+ */
+import type { Clock } from '../../core/clock.ts'
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import { PoolController } from '../../pool/controller/controller.ts'
+import type { PoolEffects, PoolPolicy, PoolWish } from '../../pool/controller/effects.ts'
+import { poolEngine } from '../../pool/index.ts'
+import type { PoolEngine } from '../../pool/pool-engine.ts'
+import type { NodeHandle } from '../../protocol/node.ts'
+import type { PoolView } from '../../protocol/pools.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { LinkBook } from '../links/link-book.ts'
+import type { Fleet } from '../registry/fleet.ts'
+import { LivePool } from './live-pool.ts'
+import { SpeedBook } from './speed-book.ts'
+
+export interface PoolKeeper {
+  all(): Promise<PoolWish[]>
+  add(wish: PoolWish, nowMs: number): Promise<void>
+  remove(name: string): Promise<void>
+}
+
+export interface PoolsOptions {
+  fleet: Fleet
+  catalogue: Pick<Catalogue, 'find'>
+  links: LinkBook
+  book: PoolKeeper
+  engines: readonly PoolEngine[]
+  clock: Clock
+  log: Log
+  onEvent(type: string, data: Record<string, unknown>): void
+  policy?: Partial<PoolPolicy>
+}
+
+interface Waiting {
+  resolve(): void
+  reject(error: HolonError): void
+}
+
+const pinEveryMs = 30_000
+
+export class Pools {
+  readonly options: PoolsOptions
+  private readonly controller: PoolController
+  private readonly live = new Map<string, LivePool>()
+  private readonly speeds = new SpeedBook()
+  private readonly waiting = new Map<number, Waiting>()
+  private tickets = 0
+  private readonly stops: (() => void)[] = []
+  private stopPins: (() => void) | null = null
+  private closed = false
+
+  constructor(options: PoolsOptions) {
+    this.options = options
+    this.controller = new PoolController(this.effects(), options.clock, options.policy)
+  }
+
+  /** Forms again what an earlier life of the hub was asked for. Never throws. */
+  async start(): Promise<void> {
+    const { fleet, book, log } = this.options
+    this.stops.push(fleet.subscribe(() => this.watchNodes()))
+    this.watchNodes()
+    this.watchPins()
+    try {
+      for (const wish of await book.all()) {
+        if (this.closed || this.live.has(wish.name)) continue
+        this.add(wish)
+        this.controller.onRestore(wish)
+      }
+    } catch (thrown) {
+      log.warn({}, `the pools of before are not known: ${asHolonError(thrown).message}`)
+    }
+  }
+
+  /** Resolves when its members were looked at and the wish is kept. @throws HolonError pool_impossible, store_unavailable */
+  async create(wish: PoolWish): Promise<void> {
+    poolEngine(wish.engine, this.options.engines)
+    if (this.live.has(wish.name)) this.refuseName(wish.name)
+    this.add(wish)
+    try {
+      await this.ticket((ticket) => this.controller.onCreate(ticket, wish))
+    } catch (error) {
+      if (this.controller.standing(wish.name) === null) this.drop(wish.name)
+      throw error
+    }
+    try {
+      await this.options.book.add(wish, this.options.clock.now())
+    } catch (error) {
+      await this.ticket((ticket) => this.controller.onRemove(ticket, wish.name))
+      throw error
+    }
+    this.options.onEvent('pool.created', { pool: wish.name, model: wish.model, members: wish.members })
+  }
+
+  /** Resolves when every part of it has ended. @throws HolonError pool_not_found, store_unavailable */
+  async remove(name: string): Promise<void> {
+    if (this.controller.standing(name) === null)
+      throw new HolonError('pool_not_found', `There is no pool called ${name}.`)
+    await this.options.book.remove(name)
+    await this.ticket((ticket) => this.controller.onRemove(ticket, name))
+    this.options.onEvent('pool.removed', { pool: name })
+  }
+
+  /** @throws HolonError pool_not_found */
+  retry(name: string): void {
+    this.controller.onRetry(name)
+  }
+
+  views(): PoolView[] {
+    return this.controller.standings().flatMap(({ wish }) => this.live.get(wish.name)?.view() ?? [])
+  }
+
+  /** Ends every group, in bounded time. */
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    for (const stop of this.stops) stop()
+    this.stopPins?.()
+    this.controller.onClose()
+    while (this.controller.size > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    for (const name of [...this.live.keys()]) this.drop(name)
+  }
+
+  private refuseName(name: string): never {
+    throw new HolonError('pool_impossible', `There is a pool called ${name} already.`, {
+      hint: `Choose another name, or remove it first: \`holon pool remove ${name}\`.`,
+    })
+  }
+
+  private ticket(ask: (ticket: number) => void): Promise<void> {
+    const ticket = ++this.tickets
+    return new Promise<void>((resolve, reject) => {
+      this.waiting.set(ticket, { resolve, reject })
+      try {
+        ask(ticket)
+      } catch (error) {
+        this.waiting.delete(ticket)
+        reject(error as Error)
+      }
+    })
+  }
+
+  private settle(ticket: number, error?: HolonError): void {
+    const waiting = this.waiting.get(ticket)
+    this.waiting.delete(ticket)
+    if (error) waiting?.reject(error)
+    else waiting?.resolve()
+  }
+
+  private add(wish: PoolWish): void {
+    const { controller, speeds } = this
+    this.live.set(wish.name, new LivePool({ wish, controller, speeds, ...this.options }))
+  }
+
+  private drop(name: string): void {
+    this.live.get(name)?.leave()
+    this.live.delete(name)
+  }
+
+  private effects(): PoolEffects {
+    const of = (name: string) => this.live.get(name)
+    return {
+      check: (name, attempt, members) => void of(name)?.check(attempt, members),
+      open: (name, attempt, rank) => of(name)?.open(attempt, rank),
+      start: (name, attempt, rank) => of(name)?.launchOf(attempt)?.start(rank),
+      stop: (name, attempt, rank) => {
+        const launch = of(name)?.launchOf(attempt)
+        if (launch) launch.stop(rank)
+        else queueMicrotask(() => this.controller.onStopped(name, attempt, rank))
+      },
+      accepted: (ticket) => this.settle(ticket),
+      refused: (ticket, error) => this.settle(ticket, error),
+      removed: (ticket) => this.settle(ticket),
+      changed: (name) => {
+        // A pool that is gone leaves the fleet with its last change.
+        if (this.controller.standing(name) === null) queueMicrotask(() => this.dropIfGone(name))
+        else of(name)?.changed()
+      },
+      log: (level, fields, message) => this.options.log[level](fields, message),
+    }
+  }
+
+  private dropIfGone(name: string): void {
+    if (this.controller.standing(name) === null) this.drop(name)
+  }
+
+  /** A node that is suspect for a moment is not gone; one that comes back counts when it is trusted again. */
+  private watchNodes(): void {
+    const seen = new Set<string>()
+    for (const node of this.options.fleet.nodes) {
+      if (node.pool === undefined) continue
+      seen.add(node.id)
+      const { state } = node.state()
+      if (state === 'ready') this.tell(node, true)
+      else if (state === 'gone') this.tell(node, false)
+    }
+    for (const id of [...this.here]) if (!seen.has(id)) this.tellGone(id)
+  }
+
+  private readonly here = new Set<string>()
+
+  private tell(node: NodeHandle, here: boolean): void {
+    if (this.here.has(node.id) === here) return
+    if (here) this.here.add(node.id)
+    else this.here.delete(node.id)
+    this.controller.onNode(node.id, here)
+  }
+
+  private tellGone(id: string): void {
+    this.here.delete(id)
+    this.options.links.forget(id)
+    this.controller.onNode(id, false)
+  }
+
+  private watchPins(): void {
+    this.stopPins = this.options.clock.after(pinEveryMs, () => {
+      for (const pool of this.live.values()) pool.choose()
+      if (!this.closed) this.watchPins()
+    })
+  }
+}

@@ -1,0 +1,106 @@
+/** What this machine brings to a pool on llama.cpp RPC. */
+import { execFile } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { findLlamaServer, llamaServerPlaces } from '../../engines/llama-server/detect.ts'
+import type { LlamaServerBinary } from '../../engines/llama-server/inspect.ts'
+import { readDisk } from '../../profile/disk.ts'
+import { readInterfaces } from '../../profile/links/interfaces.ts'
+import type { MemberFacts } from '../../protocol/pool.ts'
+import type { MemberHost } from '../pool-engine.ts'
+import { startWorker } from './worker-process.ts'
+
+/** Both binaries of llama.cpp, and what they say of themselves. */
+export interface LlamaRpcBuild {
+  server: LlamaServerBinary
+  worker: string
+  /** `llama.cpp 0.5.0-dev (build 1) rpc 7.0.0`. */
+  build: string
+  /** GPUs as llama.cpp names them; `CPU` when there is none. */
+  devices: string[]
+}
+
+const installHint = 'Run `holon engines install llama.cpp` there.'
+
+export async function inspectLlamaRpc(host: MemberHost, model: string): Promise<MemberFacts> {
+  const [found, disk, interfaces] = await Promise.all([
+    findLlamaRpc(host),
+    readDisk(host.home.root).catch(() => null),
+    readInterfaces(),
+  ])
+  const here = host.findModel(model)
+  return {
+    whyNot: typeof found === 'string' ? found : null,
+    build: typeof found === 'string' ? null : found.build,
+    devices: typeof found === 'string' ? [] : found.devices,
+    modelPath: here?.path ?? null,
+    modelBytes: here?.sizeBytes ?? null,
+    diskFreeBytes: disk?.freeBytes ?? null,
+    memory: host.memory(),
+    interfaces,
+  }
+}
+
+/** The build that is used here, or one sentence why there is none. */
+export async function findLlamaRpc(host: MemberHost): Promise<LlamaRpcBuild | string> {
+  const places = llamaServerPlaces(host.home)
+  const server = await findLlamaServer(places, { rpc: true })
+  if (!server?.rpcWorker) {
+    const without = await findLlamaServer(places)
+    const why = without
+      ? `The llama-server at ${without.path} was built without RPC`
+      : 'llama.cpp is not installed'
+    return `${why}. ${installHint}`
+  }
+  const worker = server.rpcWorker
+  const [devices, protocol] = await Promise.all([listDevices(server.path), protocolOf(worker)])
+  if (protocol === null) return `The RPC worker ${worker} does not run. ${installHint}`
+  return { server, worker, build: `llama.cpp ${server.version} rpc ${protocol}`, devices }
+}
+
+const known = new Map<string, Promise<string | null>>()
+
+/** Only a worker that runs tells the version of its protocol: one is started for some milliseconds, once per file. */
+function protocolOf(worker: string): Promise<string | null> {
+  const { mtimeMs, size } = statSync(worker)
+  const stamp = `${worker}|${mtimeMs}|${size}`
+  const asked = known.get(stamp) ?? ask(worker)
+  known.set(stamp, asked)
+  return asked
+}
+
+async function ask(binary: string): Promise<string | null> {
+  try {
+    const options = { binary, host: '127.0.0.1', devices: [], threads: 1, cache: null, rdma: false }
+    const { child, word } = await startWorker(options)
+    await child.stop(500)
+    return word.protocol
+  } catch {
+    return null
+  }
+}
+
+function listDevices(server: string): Promise<string[]> {
+  return new Promise((resolve) => {
+    execFile(server, ['--list-devices'], { timeout: 15_000 }, (_, stdout, stderr) => {
+      const gpus = parseDevices(`${stdout}\n${stderr}`)
+      resolve(gpus.length > 0 ? gpus : ['CPU'])
+    })
+  })
+}
+
+/** Lines such as `  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23600 MiB free)`; BLAS and its like have no memory. */
+export function parseDevices(text: string): string[] {
+  const devices: string[] = []
+  for (const [, name, mebibytes] of text.matchAll(
+    /^\s+([A-Za-z]+\d*): .*\((\d+) MiB, \d+ MiB free\)\s*$/gm,
+  )) {
+    if (name !== undefined && name !== 'BLAS' && Number(mebibytes) > 0) devices.push(name)
+  }
+  return devices
+}
+
+/** llama.cpp's worker computes with one thread when it is told nothing. */
+export function workerThreads(): number {
+  return Math.max(1, availableParallelism())
+}

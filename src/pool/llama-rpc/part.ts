@@ -1,0 +1,112 @@
+/** What both kinds of parts have: one end, told once, and everything of theirs gone after it. */
+import { systemClock } from '../../core/clock.ts'
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import type { Spawned } from '../../engines/shared/spawn.ts'
+import type { LoadProgress } from '../../protocol/model.ts'
+import type { OpenPart, PeerAddress, RunningPart } from '../../protocol/pool.ts'
+import { isStopped } from '../shared/stopped-process.ts'
+import type { Wire } from '../wire/wire.ts'
+
+export interface StartOptions {
+  signal: AbortSignal
+  onProgress?: (progress: LoadProgress) => void
+}
+
+const lookMs = 1_000
+const graceMs = 2_000
+/** The wire knows why; the engine only dies of it, and may be the first to be heard. */
+const betterReasonMs = 300
+
+export abstract class LlamaPart implements OpenPart {
+  readonly died: Promise<string>
+  readonly listening: OpenPart['listening']
+  protected readonly wire: Wire
+  /** Aborted when the part ends, with the reason. */
+  protected readonly ended = new AbortController()
+  private tellDied: (sentence: string) => void = () => undefined
+  private child: (Spawned & { enginePid: number }) | null = null
+  private cancelLook: () => void = () => undefined
+  private stopping: Promise<void> | null = null
+  private lostWire: string | null = null
+
+  constructor(wire: Wire) {
+    this.wire = wire
+    this.listening = wire.listening
+    this.died = new Promise((resolve) => {
+      this.tellDied = resolve
+    })
+    void wire.lost.then((why) => {
+      this.lostWire = why
+      this.die(why)
+    })
+  }
+
+  async start(peers: readonly PeerAddress[], options: StartOptions): Promise<RunningPart> {
+    const signal = AbortSignal.any([options.signal, this.ended.signal])
+    try {
+      return await this.run(peers, { ...options, signal })
+    } catch (thrown) {
+      const lost = await this.betterReason()
+      await this.stop()
+      options.signal.throwIfAborted()
+      if (lost !== null) throw new HolonError('pool_wire_failed', lost)
+      throw asHolonError(thrown)
+    }
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= (async () => {
+      this.cancelLook()
+      this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
+      // The engine first: a head that still has its workers ends in peace, and they free its memory.
+      await this.child?.stop(graceMs).catch(() => undefined)
+      await this.wire.close()
+      await this.afterEnd()
+    })()
+    return this.stopping
+  }
+
+  protected abstract run(peers: readonly PeerAddress[], options: StartOptions): Promise<RunningPart>
+  /** Why the engine can do no more, though its process lives; null when it can. */
+  protected abstract look(): Promise<string | null>
+  protected async afterEnd(): Promise<void> {}
+
+  /** From now on the end of the process is the end of the part. */
+  protected watch(child: Spawned & { enginePid: number }): void {
+    this.child = child
+    void child.exited.then(async ({ reason }) => this.die((await this.betterReason()) ?? reason))
+    this.lookAgain()
+  }
+
+  protected die(sentence: string): void {
+    if (this.stopping) return
+    this.ended.abort(new HolonError('engine_crashed', sentence, { source: 'engine' }))
+    this.tellDied(sentence)
+    void this.stop()
+  }
+
+  private lookAgain(): void {
+    this.cancelLook = systemClock.after(lookMs, () => {
+      void this.lookOnce().then((why) => {
+        if (why !== null) this.die(why)
+        else if (!this.stopping) this.lookAgain()
+      })
+    })
+  }
+
+  private async lookOnce(): Promise<string | null> {
+    const pid = this.child?.enginePid
+    if (pid !== undefined && (await isStopped(pid))) {
+      return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
+    }
+    return this.look()
+  }
+
+  private async betterReason(): Promise<string | null> {
+    if (this.lostWire !== null) return this.lostWire
+    return Promise.race([
+      this.wire.lost,
+      new Promise<null>((resolve) => void systemClock.after(betterReasonMs, () => resolve(null))),
+    ])
+  }
+}

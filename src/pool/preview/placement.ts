@@ -1,0 +1,214 @@
+/**
+ * One placement of a model on named members with one engine: whether it can be, how it is split, how fast it will be. Pure.
+ * Whatever speaks against it is found here, before anything is started.
+ */
+import { asHolonError, HolonError } from '../../core/errors.ts'
+import { formatBytes } from '../../core/units.ts'
+import {
+  type LoadTime,
+  loadTime,
+  type Machine,
+  type Placement,
+  type PlanRequest,
+  pipelinePlacement,
+  soloPlacement,
+  tensorPlacement,
+} from '../../planner/index.ts'
+import type { PoolEngine, PoolPlan } from '../pool-engine.ts'
+import { type Candidate, machineOf, whatCouldGo } from './member.ts'
+import { type PairLink, type PoolQuestion, requestFor } from './question.ts'
+
+/** A group that can be launched, with what the planner expects of it. */
+export interface GroupPlacement {
+  engine: PoolEngine
+  /** Head first, as in the plan. */
+  members: readonly Candidate[]
+  plan: PoolPlan
+  /** Settings of each part, by the engine's own layout. */
+  settings: readonly Record<string, unknown>[]
+  placement: Placement
+  link: PairLink | null
+  load: LoadTime
+  modelSource: string
+}
+
+export interface Obstacle {
+  error: HolonError
+  /** The member to blame, when the others may do without it. */
+  member: string | null
+}
+
+export type Placed = { group: GroupPlacement } | { obstacle: Obstacle }
+
+const impossible = (message: string, hint?: string, member: string | null = null): Placed => ({
+  obstacle: { error: new HolonError('pool_impossible', message, hint ? { hint } : {}), member },
+})
+
+/** Engines whose workers hold no files: the head sends them their part. */
+const headSends = new Set(['llama-rpc', 'attached'])
+/** Engines that already are one, so that one member speaks for all of them. */
+const oneSpeaksForAll = new Set(['attached', 'exo'])
+
+export function placeGroup(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+): Placed {
+  const refusal = refuseMembers(question, engine, members)
+  if (refusal !== null) return refusal
+  const ordered = headFirst(members)
+  const machines = ordered.map((member) => machineOf(member) as Machine)
+  const { request, source } = requestFor(question, engine)
+  const link = slowestLink(question, ordered)
+  const asked = { ...request, link: link?.spec ?? null }
+  const tried = strategiesOf(engine, asked, machines).map((placement) =>
+    finish(question, engine, ordered, placement, link, source),
+  )
+  const good = tried.filter((one) => 'group' in one)
+  if (good.length === 0) return tried.find((one) => 'obstacle' in one) ?? impossible('No split is possible.')
+  return good.reduce((best, one) =>
+    one.group.placement.decodeTokS.expected > best.group.placement.decodeTokS.expected ? one : best,
+  )
+}
+
+/** What a member says of itself or lacks, before any planning. */
+function refuseMembers(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+): Placed | null {
+  if (members.length < 2 && !oneSpeaksForAll.has(engine.id))
+    return impossible(
+      'A pool needs two members or more.',
+      'Name more with --nodes, or load the model on the one machine: `holon load MODEL`.',
+    )
+  for (const { node, name, facts, silence, state } of members) {
+    if (facts === null)
+      return impossible(`${name} cannot take part: ${silence ?? 'it said nothing.'}`, undefined, node)
+    if (facts.whyNot !== null) return impossible(`${name} cannot take part: ${facts.whyNot}`, '', node)
+    if (state.profile === null)
+      return impossible(`${name} has not told its hardware yet.`, 'Try again in a moment.', node)
+  }
+  if (
+    !members.some(({ facts }) => facts?.modelPath != null) &&
+    engine.id !== 'attached' &&
+    engine.id !== 'exo'
+  )
+    return impossible(
+      `None of these machines has ${question.model}.`,
+      `Get it on one of them: \`holon pull ${question.model}\` there.`,
+    )
+  return refuseBuilds(engine, members) ?? refuseDisks(question, engine, members)
+}
+
+/** The odd one out is to blame: the build that fewest have. */
+function refuseBuilds(engine: PoolEngine, members: readonly Candidate[]): Placed | null {
+  const builds = members.map(({ facts }) => facts?.build ?? 'an unknown build')
+  if (new Set(builds).size < 2) return null
+  const count = (build: string) => builds.filter((other) => other === build).length
+  const odd = builds.reduce(
+    (rarest, build, at) => (count(build) <= count(builds[rarest] ?? '') ? at : rarest),
+    0,
+  )
+  const other = builds.findIndex((build) => build !== builds[odd])
+  return impossible(
+    `${members[odd]?.name} has ${builds[odd]} and ${members[other]?.name} has ${builds[other]}; ${engine.title} needs the same on all members.`,
+    'Install the same version of the engine on both: `holon engines`.',
+    members[odd]?.node ?? null,
+  )
+}
+
+function refuseDisks(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+): Placed | null {
+  if (headSends.has(engine.id)) return null
+  const bytes = members.map(({ facts }) => facts?.modelBytes).find((one) => one != null) ?? 0
+  for (const { node, name, facts } of members) {
+    if (facts?.modelPath != null || facts?.diskFreeBytes == null || facts.diskFreeBytes >= bytes) continue
+    const message = `${name} has ${formatBytes(facts.diskFreeBytes)} free on its disk and ${question.model} takes ${formatBytes(bytes)}.`
+    return impossible(
+      message,
+      'Free some space there, or use --engine llama-rpc, whose workers keep no files.',
+      node,
+    )
+  }
+  return null
+}
+
+/** The head has the model; of several that do, the one with most memory, since it also holds what is not split. */
+export function headFirst(members: readonly Candidate[]): Candidate[] {
+  const limit = (member: Candidate) => machineOf(member)?.usable.limitBytes ?? 0
+  const holders = members.filter(({ facts }) => facts?.modelPath != null)
+  const head = (holders.length > 0 ? holders : members).reduce((best, one) =>
+    limit(one) > limit(best) ? one : best,
+  )
+  return [head, ...members.filter((member) => member !== head)]
+}
+
+/** What the slowest pair does, all do: every token passes it. */
+function slowestLink(question: PoolQuestion, members: readonly Candidate[]): PairLink | null {
+  let slowest: PairLink | null = null
+  for (const [at, one] of members.entries()) {
+    for (const other of members.slice(at + 1)) {
+      const link = question.link(one.node, other.node)
+      if (slowest === null || link.spec.latencyS > slowest.spec.latencyS) slowest = link
+    }
+  }
+  return slowest
+}
+
+function strategiesOf(engine: PoolEngine, request: PlanRequest, machines: readonly Machine[]): Placement[] {
+  if (machines.length === 1) return [soloPlacement(request, machines[0] as Machine)]
+  const pipeline = pipelinePlacement(request, machines, undefined, true)
+  return engine.id === 'llama-rpc' ? [pipeline] : [tensorPlacement(request, machines), pipeline]
+}
+
+function finish(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+  placement: Placement,
+  link: PairLink | null,
+  modelSource: string,
+): Placed {
+  if (!placement.fits && engine.id !== 'attached') {
+    const short = members.map(whatCouldGo).join('')
+    return impossible(
+      `${placement.whyNot ?? 'It does not fit'}.${short}`,
+      'A smaller quant or --context needs less.',
+    )
+  }
+  const missing = members.find(({ name }) => !placement.machines.includes(name))
+  if (missing) return impossible(`${missing.name} has no memory for a single layer.`, undefined, missing.node)
+  const plan: PoolPlan = {
+    model: question.model,
+    strategy: placement.strategy === 'tensor' ? 'tensor' : 'pipeline',
+    contextTokens: placement.setup.contextTokens,
+    parallel: question.parallel ?? 1,
+    members: members.map((member, at) => ({
+      node: member.name,
+      layers: placement.layers[at] ?? 0,
+      share: placement.strategy === 'tensor' ? 1 / members.length : (placement.shares[at] ?? 0),
+      limitBytes: placement.memory[at]?.limitBytes ?? 0,
+      facts: member.facts as NonNullable<Candidate['facts']>,
+    })),
+  }
+  try {
+    const settings = engine.layout(plan)
+    const parts = placement.memory.map((row) => row.weightsBytes)
+    const load = loadTime(parts, headSends.has(engine.id) ? (link?.spec ?? null) : null)
+    return { group: { engine, members, plan, settings, placement, link, load, modelSource } }
+  } catch (thrown) {
+    return { obstacle: { error: asHolonError(thrown), member: null } }
+  }
+}
+
+/** The model on one member alone, by its own engine; null when it cannot. */
+export function placeSolo(question: PoolQuestion, member: Candidate): Placement | null {
+  const machine = machineOf(member)
+  if (machine === null || member.facts?.modelPath == null) return null
+  const placement = soloPlacement(requestFor(question, null).request, machine)
+  return placement.fits ? placement : null
+}

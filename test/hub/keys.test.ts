@@ -1,0 +1,409 @@
+/** Keys as clients and owners meet them: over HTTP, on a hub with a fake engine behind it. */
+import OpenAI from 'openai'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { CreateKeyResponse, KeyInfo } from '../../src/protocol/keys.ts'
+import { aModel, FakeNode } from './fake-node.ts'
+import { chat, errorOf, type Stand, startStand } from './start-hub.ts'
+
+const owner = 'the-owners-own-long-secret'
+const path = '/v1/chat/completions'
+let stand: Stand
+/** One for all that can share it: making a database takes seconds. */
+let shared: Stand
+
+async function start(config: Parameters<typeof startStand>[0] = {}, nodes: FakeNode[] = []): Promise<void> {
+  stand = await startStand({ apiKey: owner, ...config }, nodes)
+}
+beforeAll(async () => {
+  shared = await startStand({ apiKey: owner })
+})
+beforeEach(() => {
+  stand = shared
+})
+afterEach(() => (stand === shared ? undefined : stand.stop()))
+afterAll(() => shared.stop())
+
+const as = (key: string, more: Record<string, string> = {}): RequestInit => ({
+  headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...more },
+})
+
+async function make(wish: object, key = owner): Promise<CreateKeyResponse> {
+  const response = await stand.post('/fleet/v1/keys', wish, as(key))
+  expect(response.status).toBe(200)
+  return (await response.json()) as CreateKeyResponse
+}
+
+async function manage<T>(pathOf: string, body?: object): Promise<T> {
+  const response =
+    body === undefined
+      ? await fetch(stand.url + pathOf, as(owner))
+      : await stand.post(pathOf, body, as(owner))
+  return (await response.json()) as T
+}
+
+describe('a key', () => {
+  test('is shown once, kept as a hash, and lets in by both headers', async () => {
+    const { key, info } = await make({ label: 'laptop' })
+    expect(key).toMatch(/^hk_[\w-]{43}$/)
+    expect(info).toMatchObject({ label: 'laptop', state: 'active', models: null, admin: false })
+    expect(key.startsWith(info.hint)).toBe(true)
+    expect((await stand.post(path, chat('hello'), as(key))).status).toBe(200)
+    const other = await stand.post(path, chat('hello'), {
+      headers: { 'content-type': 'application/json', 'x-api-key': key },
+    })
+    expect(other.status).toBe(200)
+    const listed = JSON.stringify(await manage('/fleet/v1/keys'))
+    expect(listed).toContain(info.id)
+    expect(listed).not.toContain(key)
+    expect(listed).not.toMatch(/"hash"/)
+  })
+
+  test.each([
+    ['none', {}],
+    ['wrong', { authorization: 'Bearer hk_wrong' }],
+    ['empty', { authorization: 'Bearer ' }],
+    ['basic', { authorization: 'Basic dXNlcjpwYXNz' }],
+    ['long', { authorization: `Bearer hk_${'x'.repeat(8_000)}` }],
+    ['hash-like', { 'x-api-key': 'a'.repeat(64) }],
+  ])('that is %s opens nothing', async (_, headers) => {
+    for (const where of ['/v1/models', '/fleet/v1/nodes', '/fleet/v1/keys', '/api/tags', '/metrics']) {
+      const response = await fetch(stand.url + where, { headers: headers as Record<string, string> })
+      expect(response.status).toBe(401)
+      expect(response.headers.get('www-authenticate')).toContain('Bearer')
+    }
+    const refused = await errorOf(
+      await fetch(`${stand.url}/v1/models`, { headers: headers as Record<string, string> }),
+    )
+    expect(refused.error).toMatchObject({
+      code: 'invalid_api_key',
+      type: 'authentication_error',
+      param: null,
+    })
+  })
+
+  test('in the address is not read, and the error says why', async () => {
+    const { key } = await make({ label: 'laptop' })
+    const response = await fetch(`${stand.url}/v1/models?api_key=${key}`)
+    expect(response.status).toBe(401)
+    expect((await errorOf(response)).error.message).toContain('address is not read')
+  })
+
+  test('is tried out in vain: an address that guesses is slowed down, and the right key still passes', async () => {
+    await start()
+    const { key } = await make({ label: 'laptop' })
+    const statuses: number[] = []
+    for (let guess = 0; guess < 100; guess++) {
+      const response = await fetch(`${stand.url}/v1/models`, as(`hk_guess${guess}`))
+      statuses.push(response.status)
+      if (response.status === 429)
+        expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+      await response.arrayBuffer()
+    }
+    expect(statuses[0]).toBe(401)
+    expect(statuses.at(-1)).toBe(429)
+    expect((await fetch(`${stand.url}/v1/models`, as(key))).status).toBe(200)
+  })
+
+  test('larger than all headers may be is refused before it is read', async () => {
+    const response = await fetch(`${stand.url}/v1/models`, as('x'.repeat(20_000)))
+    expect(response.status).toBe(431)
+  })
+
+  test('expires by the hub’s clock', async () => {
+    const { key, info } = await make({ label: 'short', expiresInS: 60 })
+    expect(Date.parse(info.expiresAt ?? '') - Date.parse(info.createdAt)).toBe(60_000)
+    expect((await fetch(`${stand.url}/v1/models`, as(key))).status).toBe(200)
+  })
+
+  test('without admin manages nothing, and is told what it lacks', async () => {
+    const { key } = await make({ label: 'user' })
+    for (const where of ['/fleet/v1/nodes', '/fleet/v1/keys', '/fleet/v1/events', '/metrics']) {
+      const response = await fetch(stand.url + where, as(key))
+      expect(response.status).toBe(403)
+      expect((await errorOf(response)).error).toMatchObject({
+        code: 'key_not_allowed',
+        type: 'permission_error',
+      })
+    }
+    const made = await stand.post('/fleet/v1/keys', { label: 'more', admin: true }, as(key))
+    expect(made.status).toBe(403)
+    const self = await fetch(`${stand.url}/fleet/v1/keys/self`, as(key))
+    expect(await self.json()).toMatchObject({ label: 'user', tokensToday: 0 })
+  })
+
+  test('with admin manages, and the books name it', async () => {
+    const { key, info } = await make({ label: 'ops', admin: true })
+    const { info: made } = await make({ label: 'by ops' }, key)
+    expect(made.createdBy).toBe(`key ops (${info.id}) at 127.0.0.1`)
+    const { entries } = await manage<{ entries: { action: string; key: string; actor: string }[] }>(
+      '/fleet/v1/keys/audit',
+    )
+    expect(entries.slice(0, 2).map(({ action, key: id, actor }) => [action, id, actor])).toEqual([
+      ['key.created', made.id, `key ops (${info.id}) at 127.0.0.1`],
+      ['key.created', info.id, 'the owner at 127.0.0.1'],
+    ])
+  })
+
+  test.each([
+    [{}, 'label'],
+    [{ label: '' }, 'label'],
+    [{ label: 'a\u001b[2J' }, 'label'],
+    [{ label: 'x', lanes: ['fast'] }, 'lanes'],
+    [{ label: 'x', lanes: [] }, 'lanes'],
+    [{ label: 'x', models: [] }, 'models'],
+    [{ label: 'x', limits: { requestsPerMinute: 0 } }, 'limits'],
+    [{ label: 'x', limits: { concurrency: 1.5 } }, 'limits'],
+    [{ label: 'x', expiresInS: 1 }, 'expiresInS'],
+  ])('asked for as %j is refused', async (wish, param) => {
+    const response = await stand.post('/fleet/v1/keys', wish, as(owner))
+    expect(response.status).toBe(400)
+    expect((await errorOf(response)).error.param).toContain(param)
+  })
+})
+
+describe('scopes', () => {
+  test('of models: lists show what is allowed, the rest is refused by name in every dialect', async () => {
+    const node = new FakeNode('', [aModel('other-model'), aModel('third')], 'node-2', 'mini')
+    await start({}, [node])
+    node.origin = stand.engine.origin
+    const { key, info } = await make({ label: 'narrow', models: ['tiny', 'thi*'] })
+    expect(info.models).toEqual(['tiny', 'thi*'])
+    const rows = (await (await fetch(`${stand.url}/v1/models`, as(key))).json()) as { data: { id: string }[] }
+    expect(rows.data.map(({ id }) => id)).toEqual(['tiny', 'third'])
+    const tags = (await (await fetch(`${stand.url}/api/tags`, as(key))).json()) as {
+      models: { name: string }[]
+    }
+    expect(tags.models).toHaveLength(2)
+    expect((await stand.post(path, chat('hello'), as(key))).status).toBe(200)
+    expect((await stand.post(path, chat('hello', { model: 'third' }), as(key))).status).toBe(200)
+    const refused = await stand.post(path, chat('hello', { model: 'other-model' }), as(key))
+    expect(refused.status).toBe(403)
+    expect((await errorOf(refused)).error).toMatchObject({
+      code: 'key_not_allowed',
+      param: 'model',
+      message: expect.stringContaining('The key "narrow" may not use the model "other-model"'),
+    })
+    const ollama = await stand.post('/api/chat', chat('hello', { model: 'other-model' }), as(key))
+    expect([ollama.status, typeof ((await ollama.json()) as { error: unknown }).error]).toEqual([
+      403,
+      'string',
+    ])
+    const messages = { model: 'other-model', max_tokens: 5, messages: [{ role: 'user', content: 'x' }] }
+    expect((await stand.post('/v1/messages', messages, as(key))).status).toBe(403)
+    expect((await stand.post('/v1/responses', { model: 'other-model', input: 'x' }, as(key))).status).toBe(
+      403,
+    )
+    expect((await stand.post('/api/show', { model: 'other-model' }, as(key))).status).toBe(403)
+    expect((await fetch(`${stand.url}/v1/models/other-model`, as(key))).status).toBe(404)
+    // A model that nobody has is not told to be forbidden.
+    expect((await stand.post(path, chat('hello', { model: 'nowhere' }), as(key))).status).toBe(404)
+    const unload = await stand.post('/api/generate', { model: 'tiny', keep_alive: 0 }, as(key))
+    expect(unload.status).toBe(403)
+  })
+
+  test('of lanes: another lane is refused', async () => {
+    const { key } = await make({ label: 'batch', lanes: ['research'] })
+    const refused = await stand.post(path, chat('hello'), as(key))
+    expect(refused.status).toBe(403)
+    expect((await errorOf(refused)).error.message).toContain('may not use the lane "production"')
+  })
+
+  test('that match nothing here are told to whoever makes the key', async () => {
+    const made = await make({ label: 'later', models: ['llama3.1:8b'] })
+    expect(made.warnings).toEqual([expect.stringContaining('No model here is named')])
+  })
+})
+
+describe('limits', () => {
+  test('of requests: counted down in the headers, then 429 with the time to wait', async () => {
+    const { key } = await make({ label: 'slow', limits: { requestsPerMinute: 2 } })
+    const first = await stand.post(path, chat('hello'), as(key))
+    expect(first.headers.get('x-ratelimit-limit-requests')).toBe('2')
+    expect(first.headers.get('x-ratelimit-remaining-requests')).toBe('1')
+    expect(first.headers.get('x-ratelimit-reset-requests')).toMatch(/^\d+(?:ms|s)$/)
+    await stand.post(path, chat('hello', { stream: true }), as(key)).then((response) => response.text())
+    const refused = await stand.post(path, chat('hello'), as(key))
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('0')
+    expect((await errorOf(refused)).error).toMatchObject({
+      code: 'rate_limit_exceeded',
+      type: 'rate_limit_error',
+    })
+    // Lists are no answers, and others are not concerned.
+    expect((await fetch(`${stand.url}/v1/models`, as(key))).status).toBe(200)
+    expect((await stand.post(path, chat('hello'), as(owner))).status).toBe(200)
+  })
+
+  test('of tokens: a quota that is used up says so, and OpenAI’s client understands it', async () => {
+    const { key, info } = await make({ label: 'team', limits: { tokensPerDay: 5 } })
+    await (await stand.post(path, chat('hello'), as(key))).text()
+    await expect
+      .poll(
+        async () =>
+          (await manage<{ keys: KeyInfo[] }>('/fleet/v1/keys')).keys.find(({ id }) => id === info.id)
+            ?.tokensToday,
+      )
+      .toBeGreaterThan(5)
+    const client = new OpenAI({ baseURL: `${stand.url}/v1`, apiKey: key, maxRetries: 0 })
+    const failure = await client.chat.completions
+      .create({ model: 'tiny', messages: [{ role: 'user', content: 'hello' }] })
+      .catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(OpenAI.RateLimitError)
+    expect(failure).toMatchObject({ status: 429, code: 'insufficient_quota' })
+    const { usage } = await manage<{ usage: { keyId: string; requests: number; promptTokens: number }[] }>(
+      '/fleet/v1/keys/usage',
+    )
+    expect(usage.find(({ keyId }) => keyId === info.id)).toMatchObject({
+      requests: 1,
+      promptTokens: expect.any(Number),
+    })
+  })
+
+  test('of what is under way: one more is refused until one has ended or its client has left', async () => {
+    const { key } = await make({ label: 'single', limits: { concurrency: 1 } })
+    const leaving = new AbortController()
+    const first = await stand.post(path, chat('!stall', { stream: true }), {
+      ...as(key),
+      signal: leaving.signal,
+    })
+    expect((await stand.post(path, chat('hello'), as(key))).status).toBe(429)
+    leaving.abort()
+    await first.text().catch(() => undefined)
+    await expect.poll(async () => (await stand.post(path, chat('hello'), as(key))).status).toBe(200)
+    for (let request = 0; request < 20; request++) {
+      const response = await stand.post(path, chat('hello', { stream: request % 2 === 0 }), as(key))
+      expect(response.status).toBe(200)
+      await response.text()
+    }
+  })
+})
+
+describe('revoking', () => {
+  test('ends a stream in its middle with a clear error, frees the engine, and lets nobody in', async () => {
+    const { key, info } = await make({ label: 'leaked' })
+    const stream = await stand.post(path, chat('!stall', { stream: true }), as(key))
+    const text = stream.text()
+    await expect.poll(() => stand.engine.inFlight).toBe(1)
+    const answer = await manage<{ ended: number }>('/fleet/v1/keys/revoke', { key: 'leaked' })
+    expect(answer.ended).toBe(1)
+    const told = await text
+    expect(told).toContain('"code":"invalid_api_key"')
+    expect(told).toContain('was revoked')
+    expect(told).not.toContain('[DONE]')
+    await expect.poll(() => stand.engine.inFlight).toBe(0)
+    await expect.poll(() => stand.node.held).toBe(0)
+    const after = await stand.post(path, chat('hello'), as(key))
+    expect(after.status).toBe(401)
+    expect((await errorOf(after)).error.message).toContain('The API key "leaked" was revoked')
+    const { usage } = await manage<{ usage: { keyId: string; errors: number }[] }>('/fleet/v1/keys/usage')
+    expect(usage.find(({ keyId }) => keyId === info.id)?.errors).toBe(1)
+    const again = await stand.post('/fleet/v1/keys/revoke', { key: info.id }, as(owner))
+    expect(again.status).toBe(400)
+  })
+
+  test('ends whole answers, those that wait, and those of other dialects', async () => {
+    await start()
+    stand.node.parallel = 2
+    const { key } = await make({ label: 'leaked' })
+    const answers = [
+      stand.post(path, chat('!hang'), as(key)),
+      stand.post('/api/chat', chat('!stall', { stream: true }), as(key)),
+      stand.post(path, chat('hello'), as(key)),
+      stand.post(
+        '/v1/messages',
+        { model: 'tiny', max_tokens: 9, stream: true, messages: [{ role: 'user', content: 'x' }] },
+        as(key),
+      ),
+    ]
+    await expect.poll(() => stand.engine.inFlight).toBe(2)
+    await expect
+      .poll(async () => (await manage<{ lines: { waiting: number }[] }>('/fleet/v1/queue')).lines[0]?.waiting)
+      .toBe(2)
+    await manage('/fleet/v1/keys/revoke', { key: 'leaked' })
+    const [whole, ollama, waiting, anthropic] = await Promise.all(answers)
+    expect(whole?.status).toBe(401)
+    expect(waiting?.status).toBe(401)
+    expect(anthropic?.status).toBe(401)
+    expect((await ollama?.text())?.trim().split('\n').at(-1)).toMatch(/^\{"error":.*revoked/)
+    await expect.poll(() => stand.engine.inFlight).toBe(0)
+    expect((await manage<{ lines: unknown[] }>('/fleet/v1/queue')).lines).toEqual([])
+  })
+
+  test('of one that is forgotten takes it from the list, and a good one is not forgotten', async () => {
+    const { info } = await make({ label: 'old' })
+    expect((await stand.post('/fleet/v1/keys/forget', { key: 'old' }, as(owner))).status).toBe(400)
+    await manage('/fleet/v1/keys/revoke', { key: info.id })
+    await manage('/fleet/v1/keys/forget', { key: info.id })
+    const { keys } = await manage<{ keys: KeyInfo[] }>('/fleet/v1/keys')
+    expect(keys.some(({ id }) => id === info.id)).toBe(false)
+  })
+
+  test('by a label that two keys have asks which', async () => {
+    await make({ label: 'twin' })
+    await make({ label: 'twin' })
+    const response = await stand.post('/fleet/v1/keys/revoke', { key: 'twin' }, as(owner))
+    expect(response.status).toBe(400)
+    expect((await errorOf(response)).error.message).toContain('2 keys are labelled "twin"')
+  })
+})
+
+describe('on this machine alone', () => {
+  test('anybody may until there is a key; then only keys and the owner’s own commands', async () => {
+    await start({ apiKey: undefined, localKey: 'of-this-machine' })
+    expect((await stand.post(path, chat('hello'), as('none'))).status).toBe(200)
+    const made = await stand.post('/fleet/v1/keys', { label: 'first' })
+    const { key, info, warnings } = (await made.json()) as CreateKeyResponse
+    expect(warnings).toEqual([expect.stringContaining('answers nobody without a key')])
+    expect((await fetch(`${stand.url}/v1/models`)).status).toBe(401)
+    expect((await fetch(`${stand.url}/v1/models`, as('none'))).status).toBe(401)
+    expect((await fetch(`${stand.url}/v1/models`, as(key))).status).toBe(200)
+    expect((await fetch(`${stand.url}/fleet/v1/keys`, as('of-this-machine'))).status).toBe(200)
+    // A leaked last key that is revoked must not open the hub to all who reach it through a proxy.
+    await stand.post('/fleet/v1/keys/revoke', { key: info.id }, as('of-this-machine'))
+    expect((await fetch(`${stand.url}/v1/models`)).status).toBe(401)
+    await stand.post('/fleet/v1/keys/forget', { key: info.id }, as('of-this-machine'))
+    expect((await fetch(`${stand.url}/v1/models`)).status).toBe(200)
+  })
+})
+
+test('ten thousand keys cost a request no more than one look-up, and one more is refused', async () => {
+  const { KeyBook } = await import('../../src/hub/store/key-book.ts')
+  const { Keys } = await import('../../src/hub/auth/keys.ts')
+  const { noLimits } = await import('../../src/protocol/keys.ts')
+  const { systemClock } = await import('../../src/core/clock.ts')
+  const { silentLog } = await import('../../src/core/log.ts')
+  const { hashOf } = await import('../../src/hub/auth/secrets.ts')
+  const records = Array.from({ length: 10_000 }, (_, index) => ({
+    id: `key_${index}`,
+    hash: hashOf(`hk_${index}`),
+    hint: 'hk_',
+    label: `key ${index}`,
+    models: null,
+    lanes: ['production' as const],
+    admin: false,
+    limits: noLimits,
+    createdBy: 'test',
+    createdMs: 0,
+    expiresMs: null,
+    revokedMs: null,
+    revokedBy: null,
+  }))
+  const book = { mayHaveKeys: async () => true, all: async () => records } as unknown as InstanceType<
+    typeof KeyBook
+  >
+  const keys = new Keys({
+    book,
+    clock: systemClock,
+    log: silentLog,
+    loopback: true,
+    ownerSecrets: [],
+    closed: false,
+  })
+  await keys.load()
+  expect(keys.callerWith('hk_9999')?.name).toBe('key 9999')
+  expect(keys.callerWith('hk_10000')).toBeNull()
+  const wish = { label: 'more', models: null, lanes: [], admin: false, expiresInS: null, limits: noLimits }
+  await expect(keys.create(wish, 'test')).rejects.toMatchObject({ code: 'usage' })
+  keys.close()
+})
