@@ -5,10 +5,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { HolonError, toEnvelope } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
+import type { Seat } from '../../core/roster.ts'
 import type { Lane } from '../../protocol/lane.ts'
 import { type Caller, type Guest, owner } from '../auth/caller.ts'
 import { asChunk } from './as-chunk.ts'
-import type { Seat } from './roster.ts'
 
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
