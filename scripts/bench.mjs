@@ -14,6 +14,8 @@ const benches = {
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
   gateways: 'gateways.js',
+  choice: 'choice-bench.js',
+  wire: 'wire-bench.js',
 }
 
 const asked = process.argv.slice(2)

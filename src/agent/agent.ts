@@ -4,19 +4,20 @@
  * It knows nothing of requests, schedulers or stores.
  */
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { asHolonError, HolonError } from '../core/errors.ts'
 import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
 import type { EngineDriver } from '../engines/engine.ts'
+import { residentMemory } from '../profile/process-memory.ts'
 import type { MachineProfile } from '../protocol/machine.ts'
 import type { LoadProgress, RunningModel } from '../protocol/model.ts'
-import type { EngineLease, NodeHandle, NodeState } from '../protocol/node.ts'
+import type { EngineLease, LoadOptions, NodeHandle, NodeState } from '../protocol/node.ts'
 import { EngineRunner } from './engine-runner.ts'
 import { memoryNeed } from './memory-need.ts'
 import type { ModelStore, StoredModel } from './models/model-store.ts'
 import { nodeModels, runningModels } from './node-view.ts'
-import { residentMemory } from './process-memory.ts'
 import {
   type ModelFacts,
   type Plan,
@@ -26,6 +27,7 @@ import {
 } from './supervisor/effects.ts'
 import { Supervisor } from './supervisor/supervisor.ts'
 import { Tickets } from './tickets.ts'
+import { openWarmBook, type WarmBook } from './warm-book.ts'
 
 export interface AgentOptions {
   home: Home
@@ -46,6 +48,8 @@ export interface AgentOptions {
   /** Seconds without an answer after which a model leaves memory; 0 never. */
   idleUnloadS?: number
   defaults?: { contextTokens?: number; parallel?: number; threads?: number | null }
+  /** Models to load at the start and to keep in memory, by id. */
+  preload?: readonly string[]
   /** Other limits of the supervisor, for tests. */
   limits?: Partial<SupervisorConfig>
 }
@@ -62,6 +66,7 @@ export interface Agent extends NodeHandle {
 const lookAtModelsMs = 5_000
 const lookForEnginesMs = 60_000
 const measureMs = 5_000
+const warmMs = 15_000
 const tellMs = 100
 const loadStallMs = 5 * 60_000
 const graceMs = 5_000
@@ -72,6 +77,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const agent = new LocalAgent(options)
   await Promise.all([agent.refresh(), agent.lookForEngines()])
   agent.watch()
+  agent.warm()
   return agent
 }
 
@@ -81,6 +87,9 @@ class LocalAgent implements Agent {
   private readonly options: AgentOptions
   private readonly runner: EngineRunner
   private readonly supervisor: Supervisor
+  private readonly book: WarmBook
+  /** Models to keep that were not on the disk yet. */
+  private readonly toKeep: Set<string>
   private readonly tickets = new Tickets()
   /** Who is told when an engine dies under a lease. */
   private readonly leases = new Map<number, (sentence: string) => void>()
@@ -94,7 +103,10 @@ class LocalAgent implements Agent {
     this.options = options
     this.id = options.id ?? 'local'
     this.name = options.name ?? hostname()
-    this.supervisor = new Supervisor(supervisorConfig(options), this.effects(), options.clock)
+    this.book = openWarmBook(join(options.home.root, 'warm.json'), options.log)
+    const { histories, kept } = this.book
+    this.toKeep = new Set([...(options.preload ?? []), ...kept])
+    this.supervisor = new Supervisor(supervisorConfig(options), this.effects(), options.clock, histories)
     this.runner = new EngineRunner(
       {
         drivers: options.drivers,
@@ -130,7 +142,7 @@ class LocalAgent implements Agent {
       state: this.closed ? 'gone' : 'ready',
       profile: this.options.profile ?? null,
       engines: this.enginesHere,
-      models: nodeModels(infos, this.supervisor.views()),
+      models: nodeModels(infos, this.supervisor.views(), this.book.histories),
       running,
       memory: {
         budgetBytes: this.options.memoryBudgetBytes(),
@@ -179,14 +191,20 @@ class LocalAgent implements Agent {
 
   async load(
     model: string,
-    { contextTokens = null, parallel = null, engine = null }: LoadWish = {},
+    { contextTokens, parallel, engine, keep, ifRoom }: LoadOptions = {},
   ): Promise<void> {
     const facts = await this.factsOf(model)
     // What runs is not given up for an engine that cannot.
-    if (engine !== null) await this.runner.candidates(engine)
+    if (engine !== undefined) await this.runner.candidates(engine)
     await new Promise<void>((done, refused) => {
-      this.supervisor.onLoad(this.tickets.open({ done, refused }), facts, { contextTokens, parallel, engine })
+      const wish = {
+        contextTokens: contextTokens ?? null,
+        parallel: parallel ?? null,
+        engine: engine ?? null,
+      }
+      this.supervisor.onLoad(this.tickets.open({ done, refused }), facts, wish, { keep, ifRoom })
     })
+    if (keep) this.saveBook()
   }
 
   async unload(model: string): Promise<void> {
@@ -194,6 +212,8 @@ class LocalAgent implements Agent {
     await new Promise<void>((done, refused) => {
       this.supervisor.onUnload(this.tickets.open({ done, refused }), id)
     })
+    this.toKeep.delete(id)
+    this.saveBook()
   }
 
   async refresh(): Promise<void> {
@@ -214,10 +234,21 @@ class LocalAgent implements Agent {
   watch(): void {
     this.repeat('models', lookAtModelsMs, () => this.refresh())
     this.repeat('engines', lookForEnginesMs, () => this.lookForEngines())
+    this.repeat('warm', warmMs, async () => this.warm())
+  }
+
+  /** Loads ahead what is kept or due; what is kept since the last run too. */
+  warm(): void {
+    const usable = [...this.stored.values()].flatMap((model) => this.knownFacts(model) ?? [])
+    const kept = usable.filter(({ id }) => this.toKeep.delete(id))
+    this.supervisor.onKeep(kept)
+    this.supervisor.onQuiet(usable)
+    this.saveBook()
   }
 
   close(): Promise<void> {
     this.closed ??= (async () => {
+      this.saveBook()
       this.supervisor.onClose()
       await this.runner.close(closeWithinMs)
       for (const cancel of this.timers.values()) cancel()
@@ -232,15 +263,24 @@ class LocalAgent implements Agent {
     const inMemory = this.supervisor.views().some((view) => view.facts.id === model && view.state === 'ready')
     const { info, shape } = known && inMemory ? known : await this.options.models.find(model)
     this.stored.set(info.id, { info, shape })
-    if (info.problem !== null || shape === null) {
-      throw new HolonError('model_file_invalid', `${info.id} cannot be used: ${info.problem ?? 'no header'}`)
-    }
+    const facts = this.knownFacts({ info, shape })
+    if (facts) return facts
+    throw new HolonError('model_file_invalid', `${info.id} cannot be used: ${info.problem ?? 'no header'}`)
+  }
+
+  private knownFacts({ info, shape }: StoredModel): ModelFacts | null {
+    if (info.problem !== null || shape === null) return null
     return {
       id: info.id,
       demo: info.demo,
       contextMax: info.contextMax,
       need: (contextTokens, parallel) => memoryNeed(shape, contextTokens, parallel),
     }
+  }
+
+  private saveBook(): void {
+    const kept = this.supervisor.views().filter((view) => view.kept)
+    this.book.save([...kept.map((view) => view.facts.id), ...this.toKeep])
   }
 
   private leaseOf(model: string, lease: number, attempt: number): EngineLease {
@@ -329,12 +369,6 @@ class LocalAgent implements Agent {
     })
     this.timers.set(name, cancel)
   }
-}
-
-interface LoadWish {
-  contextTokens?: number | null
-  parallel?: number | null
-  engine?: string | null
 }
 
 function supervisorConfig(options: AgentOptions): SupervisorConfig {

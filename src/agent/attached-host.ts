@@ -8,7 +8,8 @@ import { proveModel } from '../engines/attached/canary.ts'
 import { type Door, openDoor } from '../engines/attached/door.ts'
 import { type AttachedEngine, type AttachedModel, unknownModel } from '../engines/attached-engine.ts'
 import type { LoadProgress } from '../protocol/model.ts'
-import type { AnswerStats } from '../protocol/node.ts'
+import type { AnswerStats, LoadOptions } from '../protocol/node.ts'
+import { ModelHistory } from './supervisor/model-history.ts'
 
 export interface Held {
   door: Door
@@ -30,6 +31,7 @@ export interface ModelBook {
   readyAt: number | null
   decodeTokS: number | null
   prefillTokS: number | null
+  history: ModelHistory
   /** A load or proof under way, shared by all who wait for it. */
   bringing: Promise<void> | null
 }
@@ -121,7 +123,8 @@ export class AttachedHost {
   }
 
   /** @throws HolonError usage, model_load_failed */
-  async load(name: string, wish: { contextTokens?: number | null; parallel?: number | null }): Promise<void> {
+  async load(name: string, wish: LoadOptions): Promise<void> {
+    if (wish.keep || wish.ifRoom) throw this.decidesItself('how long a model stays in its memory')
     if (wish.parallel != null) throw this.decidesItself('how many answers it gives at once')
     if (wish.contextTokens != null && !this.engine.load) throw this.decidesItself('the length of the context')
     if (this.trouble !== null) await this.look()
@@ -233,7 +236,9 @@ export class AttachedHost {
     try {
       if (engine.load && (book.model.loaded === false || contextTokens !== null)) {
         onProgress({ phase: `loading in ${engine.title}`, percent: null, etaS: null })
+        const startedAt = this.options.now()
         await engine.load(book.model, { contextTokens, signal, onProgress })
+        book.history.loaded(this.options.now() - startedAt)
         await this.look()
       }
       onProgress({ phase: 'asking for one token', percent: null, etaS: null })
@@ -267,6 +272,7 @@ export class AttachedHost {
         book.usedAt = this.options.now()
         if (stats?.decodeTokS != null) book.decodeTokS = stats.decodeTokS
         if (stats?.prefillTokS != null) book.prefillTokS = stats.prefillTokS
+        if (stats) book.history.answered(stats)
         for (const tell of this.released) tell()
       },
     }
@@ -323,6 +329,7 @@ function newBook(model: AttachedModel, now: number): ModelBook {
     readyAt: model.loaded === true ? now : null,
     decodeTokS: null,
     prefillTokS: null,
+    history: new ModelHistory(),
     bringing: null,
   }
 }

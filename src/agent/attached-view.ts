@@ -53,6 +53,9 @@ export function attachedModel({ id, host, book }: Offered): NodeModel {
     state,
     progress: state === 'loading' ? book.progress : null,
     failure: state === 'failed' ? (trouble?.message ?? book.failure) : null,
+    measuredLoadS: book.history.loadS,
+    measuredPrefillTokS: book.history.prefillTokS,
+    measuredDecodeTokS: book.history.decodeTokS,
   }
 }
 

@@ -3,13 +3,15 @@
  * that offers it; the hub sees no difference.
  */
 import type { Clock } from '../core/clock.ts'
+import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
 import type { AttachedEngine } from '../engines/attached-engine.ts'
 import type { LoadProgress, RunningModel } from '../protocol/model.ts'
-import type { EngineLease, NodeState } from '../protocol/node.ts'
+import type { EngineLease, LoadOptions, NodeState } from '../protocol/node.ts'
 import { type Agent, type AgentOptions, createAgent } from './agent.ts'
 import { AttachedHost } from './attached-host.ts'
 import { attachedModel, attachedRunning, type Offered, offeredModels } from './attached-view.ts'
+import { LocalPool } from './pool/local-pool.ts'
 
 export interface Attachment {
   engine: AttachedEngine
@@ -28,6 +30,7 @@ interface AttachedDeps {
   source: AttachSource
   clock: Clock
   log: Log
+  home: Home
   memoryBudgetBytes(): number
 }
 
@@ -39,14 +42,14 @@ const tellMs = 100
  * the agent's own. Resolves when every engine has been asked for its models once.
  */
 export async function createAttachedAgent(options: AgentOptions, source: AttachSource): Promise<Agent> {
-  const { clock, log, memoryBudgetBytes } = options
+  const { clock, home, log, memoryBudgetBytes } = options
   let heldBytes = (): number => 0
   const local = await createAgent({
     ...options,
     memoryBudgetBytes: () => Math.max(0, memoryBudgetBytes() - heldBytes()),
   })
-  const agent = new AttachingAgent(local, { source, clock, log, memoryBudgetBytes })
-  heldBytes = () => agent.heldBytes()
+  const agent = new AttachingAgent(local, { source, clock, log, home, memoryBudgetBytes })
+  heldBytes = () => agent.heldBytes() + agent.pool.heldBytes()
   try {
     await agent.findEngines()
   } catch (thrown) {
@@ -60,6 +63,7 @@ export async function createAttachedAgent(options: AgentOptions, source: AttachS
 class AttachingAgent implements Agent {
   readonly id: string
   readonly name: string
+  readonly pool: LocalPool
   private readonly local: Agent
   private readonly deps: AttachedDeps
   private readonly hosts = new Map<string, AttachedHost>()
@@ -72,6 +76,14 @@ class AttachingAgent implements Agent {
     this.name = local.name
     this.local = local
     this.deps = deps
+    this.pool = new LocalPool({
+      home: deps.home,
+      log: deps.log,
+      findModel: (id) => this.modelHere(id),
+      memory: () => this.state().memory,
+      now: () => deps.clock.now(),
+      changed: () => this.tell(),
+    })
   }
 
   state(): NodeState {
@@ -85,10 +97,10 @@ class AttachingAgent implements Agent {
       ...state,
       engines: [...new Set([...state.engines, ...engines])],
       models: [...state.models, ...offered.map(attachedModel)],
-      running: [...state.running, ...running],
+      running: [...state.running, ...running, ...this.pool.running()],
       memory: {
         budgetBytes: this.deps.memoryBudgetBytes(),
-        usedBytes: state.memory.usedBytes + sumOf(running),
+        usedBytes: state.memory.usedBytes + sumOf(running) + this.pool.heldBytes(),
       },
     }
   }
@@ -140,10 +152,7 @@ class AttachingAgent implements Agent {
     }
   }
 
-  async load(
-    model: string,
-    wish: { contextTokens?: number; parallel?: number; engine?: string },
-  ): Promise<void> {
+  async load(model: string, wish: LoadOptions): Promise<void> {
     const offered = this.find(model)
     if (offered === null) return this.local.load(model, wish)
     await offered.host.load(offered.book.model.name, wish)
@@ -202,7 +211,11 @@ class AttachingAgent implements Agent {
     this.closed ??= (async () => {
       for (const cancel of this.timers.values()) cancel()
       this.listeners.clear()
-      await Promise.all([this.local.close(), ...[...this.hosts.values()].map((host) => host.close())])
+      await Promise.all([
+        this.local.close(),
+        this.pool.close(),
+        ...[...this.hosts.values()].map((host) => host.close()),
+      ])
     })()
     return this.closed
   }
@@ -231,6 +244,15 @@ class AttachingAgent implements Agent {
     return (
       offered.find(({ id }) => id === model) ?? offered.find(({ id }) => id.toLowerCase() === lower) ?? null
     )
+  }
+
+  /** A model file of this machine's own, as a pool's head or its weights need it. */
+  private modelHere(id: string): { path: string; sizeBytes: number } | null {
+    const { models } = this.local.state()
+    const lower = id.toLowerCase()
+    const found =
+      models.find((model) => model.id === id) ?? models.find((model) => model.id.toLowerCase() === lower)
+    return found && found.problem === null ? { path: found.path, sizeBytes: found.sizeBytes } : null
   }
 
   private tell(): void {

@@ -1,16 +1,25 @@
 /** The supervisor's slots in the words of the protocol. Pure. */
 import type { ModelInfo, NodeModel, RunningModel } from '../protocol/model.ts'
+import type { Histories } from './supervisor/model-history.ts'
 import type { Slot } from './supervisor/slot.ts'
 
 type View = Readonly<Slot>
 
-export function nodeModels(models: readonly ModelInfo[], views: readonly View[]): NodeModel[] {
+export function nodeModels(
+  models: readonly ModelInfo[],
+  views: readonly View[],
+  histories: Histories,
+): NodeModel[] {
   const byId = new Map(views.map((view) => [view.facts.id, view]))
   return models.map((info) => {
     const view = byId.get(info.id)
     const state = view ? stateOf(view) : 'disk'
+    const { loadS, prefillTokS, decodeTokS } = histories.of(info.id)
     return {
       ...info,
+      measuredLoadS: loadS,
+      measuredPrefillTokS: prefillTokS,
+      measuredDecodeTokS: decodeTokS,
       state,
       progress: state === 'loading' ? (view?.progress ?? null) : null,
       failure: state === 'failed' ? (view?.failure?.message ?? null) : null,
@@ -52,6 +61,7 @@ export function runningModels(views: readonly View[], now: number): RunningModel
         parallel: running?.parallel ?? plan?.parallel ?? null,
         threads: running?.threads ?? null,
         memoryBytes: view.residentBytes,
+        kept: view.kept,
         active: leases.size,
         decodeTokS: view.decodeTokS,
         prefillTokS: view.prefillTokS,

@@ -2,24 +2,26 @@
  * The embedded engine against llama-server: the same llama.cpp, the same weights (random, in the shape of a 0.5B model),
  * taking turns in one run. Speeds are what a client sees on the wire, so each engine pays for its own HTTP, JSON and
  * per-token work. Once with one thread each, which compares the work, and once with the count that each is given when
- * nobody says: the prebuilt embedded engine has no OpenMP and waits for its threads in another way, so that an equal
- * count above one compares builds. Read the ratios, and on a busy machine the CPU per token.
+ * nobody says. Two llama-servers are compared with: `native`, compiled on this machine, and `same-build`, linked to the
+ * libraries of the engine pack itself, which alone tells what our code costs. The latter is built by --same-build (a few
+ * minutes, once), and used from then on. Read the ratios, and on a busy machine the CPU per token.
  *
- * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own]`, with HOLON_HOME naming where the engines
- * are installed.
+ * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own] [--same-build]`, with HOLON_HOME naming
+ * where the engines are installed.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { request } from 'undici'
 import { homeAt } from '../core/home.ts'
-import { silentLog } from '../core/log.ts'
 import { median } from '../core/median.ts'
 import { formatBytes } from '../core/units.ts'
-import type { EngineProcess } from '../engines/engine.ts'
-import { createDrivers } from '../engines/index.ts'
+import { embeddedDriver } from '../engines/embedded/index.ts'
+import type { EngineDriver, EngineProcess } from '../engines/engine.ts'
+import { llamaServerDriver } from '../engines/llama-server/index.ts'
+import { buildSameBuild, sameBuildPlace } from './engines/same-build.ts'
 import { halfBillion, writeRandomGguf } from './random-gguf.ts'
 
 interface Speeds {
@@ -40,6 +42,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
     threads: { type: 'string', default: '1,own' },
+    'same-build': { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
@@ -123,16 +126,36 @@ interface Setting {
   threads: string
   /** What each engine said it uses; null when it does not say. */
   used: Record<string, number | null>
+  /** The build of ggml's CPU code that each loaded; null when it is linked in, or there is no /proc. */
+  variants: Record<string, string | null>
   results: Map<string, Speeds[]>
 }
 
-/** Both engines with one choice of threads, taking turns. */
+/** The engines compared, ours first. */
+async function contenders(): Promise<Map<string, EngineDriver>> {
+  const home = homeAt(process.env.HOLON_HOME ?? join(homedir(), '.cache', 'holon'))
+  const { signal } = new AbortController()
+  const engines = new Map<string, EngineDriver>([['embedded', embeddedDriver(home)]])
+  if (values['same-build'])
+    await buildSameBuild(home, { onLine: (line) => process.stderr.write(`${line}\n`), signal })
+  const same = sameBuildPlace(home)
+  if (existsSync(same))
+    engines.set(
+      'same-build',
+      llamaServerDriver(home, () => [same]),
+    )
+  engines.set('native', llamaServerDriver(home))
+  for (const [id, driver] of engines) {
+    if (id !== 'same-build') await driver.install({ onProgress: () => undefined, signal })
+  }
+  return engines
+}
+
+/** All engines with one choice of threads, taking turns. */
 async function compare(modelPath: string, threads: string): Promise<Setting> {
   const running = new Map<string, EngineProcess>()
-  const home = homeAt(process.env.HOLON_HOME ?? join(homedir(), '.cache', 'holon'))
   try {
-    for (const driver of createDrivers({ home, log: silentLog })) {
-      await driver.install({ onProgress: () => undefined, signal: new AbortController().signal })
+    for (const [id, driver] of await contenders()) {
       const engine = await driver.launch({
         modelId: 'half-billion',
         modelPath,
@@ -144,18 +167,27 @@ async function compare(modelPath: string, threads: string): Promise<Setting> {
         onLog: () => undefined,
         signal: new AbortController().signal,
       })
-      running.set(driver.id, engine)
+      running.set(id, engine)
       await measure(engine) // Warm-up, not counted.
     }
     const results = new Map<string, Speeds[]>([...running.keys()].map((id) => [id, []]))
     for (let round = 0; round < rounds; round++) {
-      for (const [id, engine] of running) results.get(id)?.push(await measure(engine))
+      // There and back, so that a machine that slows down is unfair to nobody.
+      const turns = [...running]
+      for (const [id, engine] of round % 2 ? turns.reverse() : turns)
+        results.get(id)?.push(await measure(engine))
     }
     const used = Object.fromEntries([...running].map(([id, engine]) => [id, engine.threads]))
-    return { threads, used, results }
+    const variants = Object.fromEntries([...running].map(([id, engine]) => [id, cpuVariant(engine.pid)]))
+    return { threads, used, variants, results }
   } finally {
     await Promise.all([...running.values()].map((engine) => engine.stop()))
   }
+}
+
+function cpuVariant(pid: number): string | null {
+  if (process.platform !== 'linux') return null
+  return /libggml-cpu-(\w+)\.so/.exec(readFileSync(`/proc/${pid}/maps`, 'utf8'))?.[1] ?? null
 }
 
 const kinds = ['prefill', 'decode', 'fourStreams', 'cpuMs', 'fourCpuMs'] as const
@@ -168,11 +200,15 @@ const titles: Record<keyof Speeds, string> = {
 }
 
 /** The middle of the ratios of neighbouring turns. */
-function ratioOf({ results }: Setting, what: keyof Speeds): number {
-  const theirs = results.get('llama-server') ?? []
+function ratioOf({ results }: Setting, other: string, what: keyof Speeds): number {
+  const theirs = results.get(other) ?? []
   return median(
     (results.get('embedded') ?? []).map((own, round) => own[what] / (theirs[round]?.[what] ?? Number.NaN)),
   )
+}
+
+function others({ results }: Setting): string[] {
+  return [...results.keys()].filter((id) => id !== 'embedded')
 }
 
 function middle({ results }: Setting, id: string, what: keyof Speeds): number {
@@ -181,14 +217,17 @@ function middle({ results }: Setting, id: string, what: keyof Speeds): number {
 
 function toText(setting: Setting): string {
   const ids = [...setting.results.keys()]
-  const used = ids.map((id) => `${id} ${setting.used[id] ?? 'its default'}`).join(', ')
+  const used = ids.map((id) => {
+    const variant = setting.variants[id]
+    return `${id} ${setting.used[id] ?? 'its default'}${variant ? ` (CPU code for ${variant})` : ''}`
+  })
   const lines = [
-    setting.threads === 'own' ? `each engine's own choice of threads: ${used}` : `threads: ${used}`,
+    `${setting.threads === 'own' ? "each engine's own choice of threads" : 'threads'}: ${used.join(', ')}`,
   ]
   for (const what of kinds) {
     const cells = ids.map((id) => `${id} ${middle(setting, id, what).toFixed(1).padStart(6)}`).join('   ')
-    const ratio = ratioOf(setting, what).toFixed(2)
-    lines.push(`  ${titles[what].padEnd(28)}${cells}   embedded / llama-server ${ratio}`)
+    const ratios = others(setting).map((id) => `${ratioOf(setting, id, what).toFixed(2)} of ${id}`)
+    lines.push(`  ${titles[what].padEnd(28)}${cells}   embedded is ${ratios.join(', ')}`)
   }
   return `${lines.join('\n')}\n`
 }
@@ -197,13 +236,19 @@ function toJson(settings: readonly Setting[], size: number): string {
   const told = settings.map((setting) => ({
     threads: setting.threads,
     used: setting.used,
+    variants: setting.variants,
     medians: Object.fromEntries(
       [...setting.results.keys()].map((id) => [
         id,
         Object.fromEntries(kinds.map((what) => [what, middle(setting, id, what)])),
       ]),
     ),
-    ratio: Object.fromEntries(kinds.map((what) => [what, ratioOf(setting, what)])),
+    ratios: Object.fromEntries(
+      others(setting).map((id) => [
+        id,
+        Object.fromEntries(kinds.map((what) => [what, ratioOf(setting, id, what)])),
+      ]),
+    ),
   }))
   return `${JSON.stringify({ modelBytes: size, rounds, settings: told }, null, 2)}\n`
 }

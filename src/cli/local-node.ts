@@ -46,6 +46,7 @@ export async function openLocalNode(
       name,
       prefer: config.engine,
       idleUnloadS: config.idleUnloadS,
+      preload: config.preload,
     }
     const agent = await createAttachedAgent(options, source)
     return {

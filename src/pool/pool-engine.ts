@@ -1,5 +1,6 @@
 import type { Home } from '../core/home.ts'
 import type { Log } from '../core/log.ts'
+import type { AttachedEngine } from '../engines/attached-engine.ts'
 import type { MemberFacts, OpenPart, PartSpec, PoolEngineId } from '../protocol/pool.ts'
 
 /**
@@ -55,4 +56,6 @@ export interface MemberHost {
   /** Path, size and shape source of a model on this machine; null when it is not here. */
   findModel(id: string): { path: string; sizeBytes: number } | null
   memory(): { budgetBytes: number; usedBytes: number }
+  /** Servers that were already there and that this node offers (HOLON_ENGINE), for engines that are clusters by themselves. */
+  attached?(): readonly AttachedEngine[]
 }

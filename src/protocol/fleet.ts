@@ -12,6 +12,8 @@ export const loadRequest = z.object({
   contextTokens: z.number().int().min(64).max(16_777_216).optional(),
   parallel: z.number().int().min(1).max(256).optional(),
   engine: z.string().optional(),
+  /** Keep it in memory until it is unloaded. */
+  keep: z.boolean().optional(),
   /** Answer only when the model is ready (default), or at once. */
   wait: z.boolean().default(true),
 })

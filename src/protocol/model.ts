@@ -79,6 +79,8 @@ export const runningModel = z.object({
   threads: z.number().int().nullable(),
   /** Resident memory of the engine process, bytes. */
   memoryBytes: z.number().nullable(),
+  /** Its owner keeps it: it leaves memory last, and comes back by itself. */
+  kept: z.boolean().optional(),
   /** Answers under way now. */
   active: z.number().int(),
   /** Decode speed of the last finished answer, tokens per second. */

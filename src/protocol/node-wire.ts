@@ -74,7 +74,7 @@ export const holdRequest = z.object({ model: word(200) })
 /** The last line of a hold, from the hub. */
 export const holdRelease = z.object({ release: answerStats.nullable() })
 
-const wireError = z.object({
+export const wireError = z.object({
   code: z.string().max(64),
   message: z.string().max(2000),
   hint: z.string().max(2000).nullish(),
@@ -108,6 +108,8 @@ export const nodeLoadRequest = z.object({
   contextTokens: z.number().int().positive().optional(),
   parallel: z.number().int().positive().optional(),
   engine: z.string().max(100).optional(),
+  keep: z.boolean().optional(),
+  ifRoom: z.boolean().optional(),
 })
 export const nodeUnloadRequest = z.object({ model: word(200) })
 export const nodeCredential = z.object({ credential: z.string().min(20).max(200) })

@@ -43,6 +43,17 @@ export const nodeState = z.object({
 })
 export type NodeState = z.infer<typeof nodeState>
 
+/** How a model is to be loaded; what is left out the node chooses. */
+export interface LoadOptions {
+  contextTokens?: number
+  parallel?: number
+  engine?: string
+  /** Keep it in memory until it is unloaded: it leaves last, and comes back by itself. */
+  keep?: boolean
+  /** Into free memory only, or not at all (`overloaded`): nothing leaves for it. */
+  ifRoom?: boolean
+}
+
 /**
  * A node as the hub sees it. The local agent offers this directly; a remote one through the tunnel.
  * The hub never reads a state and then acts on it: it asks for `acquire`, and the owner makes it so.
@@ -62,7 +73,7 @@ export interface NodeHandle {
     model: string,
     options: { signal: AbortSignal; onProgress?: (progress: LoadProgress) => void },
   ): Promise<EngineLease>
-  load(model: string, options: { contextTokens?: number; parallel?: number; engine?: string }): Promise<void>
+  load(model: string, options: LoadOptions): Promise<void>
   unload(model: string): Promise<void>
   /** What it does for pools; absent on a node that cannot take part, as a pool itself. */
   readonly pool?: PoolMember

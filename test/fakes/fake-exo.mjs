@@ -11,6 +11,10 @@
  *   error-mid-stream (in a message) an error event after three tokens, then [DONE], status 200
  *   vanish           (in a message) the stream ends after three tokens without finish_reason and [DONE]; a whole answer
  *                    comes with status 200 and no finish_reason: its instance was deleted
+ *   hang             (in a message) after three tokens only keep-alive comments, for ever: a rank is stopped
+ *   machine-gone     (in a message) machine b leaves the topology while its instance stays registered, and the stream
+ *                    hangs as above
+ *   runner-dies      (in a message) a runner goes to RunnerFailed after it was ready, and the stream hangs as above
  */
 import { faultIn, json, readOptions, serve, sleep, words } from './fake-server.mjs'
 
@@ -29,11 +33,12 @@ const rowOf = (id, megabytes) => ({
   tags: [],
 })
 const catalogue = [rowOf(small, 17_000), rowOf(large, 700_000), rowOf('mlx-community/not-downloaded', 5)]
+const nodes = ['a', 'b']
 const instances = {}
 const runners = {}
 
-const instanceFor = (id, nodes) => ({
-  MlxRingInstance: {
+const instanceFor = (id, nodes, tag = 'MlxRingInstance') => ({
+  [tag]: {
     instanceId: id,
     shardAssignments: {
       modelId: small,
@@ -68,12 +73,30 @@ function previews(_, response, __, url) {
         error: null,
       },
       { ...base, instance: instanceFor('one', ['a']), memory_delta_by_node: { a: 18 }, error: null },
+      {
+        ...base,
+        sharding: 'Tensor',
+        instance: instanceFor('tensor', ['a', 'b']),
+        memory_delta_by_node: { a: 9, b: 9 },
+        error: null,
+      },
+      {
+        ...base,
+        sharding: 'Tensor',
+        instance_meta: 'MlxJaccl',
+        instance: instanceFor('rdma', ['a', 'b'], 'MlxJacclInstance'),
+        memory_delta_by_node: { a: 9, b: 9 },
+        error: null,
+      },
     ],
   })
 }
 
+/** Unions are tagged by the name of their class. */
+const innerOf = (instance) => instance?.MlxRingInstance ?? instance?.MlxJacclInstance
+
 async function create(body, response) {
-  const inner = body.instance?.MlxRingInstance
+  const inner = innerOf(body.instance)
   if (!inner) return json(response, 422, { detail: [{ msg: 'Field required' }] })
   json(response, 200, { message: 'Command received.', command_id: 'c1', model_card: {} })
   await sleep(100)
@@ -89,9 +112,7 @@ async function create(body, response) {
 }
 
 async function chat(body, response) {
-  if (
-    !Object.values(instances).some((each) => each.MlxRingInstance.shardAssignments.modelId === body.model)
-  ) {
+  if (!Object.values(instances).some((each) => innerOf(each).shardAssignments.modelId === body.model)) {
     return json(response, 404, {
       error: {
         message: `No instance found for model ${body.model}`,
@@ -119,6 +140,18 @@ async function chat(body, response) {
     if (options['delay-ms'] > 0) await sleep(options['delay-ms'])
     if (response.destroyed) return
     if (index === 3 && fault === 'vanish') return response.end()
+    if (index === 3 && fault === 'machine-gone') nodes.pop()
+    if (index === 3 && fault === 'runner-dies') {
+      const [first] = Object.keys(runners)
+      runners[first] = { RunnerFailed: { errorMessage: 'RDMA peer lost', diagnostics: [] } }
+    }
+    if (index === 3 && ['hang', 'machine-gone', 'runner-dies'].includes(fault)) {
+      while (!response.destroyed) {
+        response.write(': keep-alive\n\n')
+        await sleep(200)
+      }
+      return
+    }
     if (index === 3 && fault === 'error-mid-stream') {
       return response.end(
         'data: {"error":{"message":"Runner shutdown before completing command","type":"InternalServerError","code":500}}\n\ndata: [DONE]\n\n',
@@ -143,6 +176,13 @@ serve(
       }),
     'GET /state/instances': (_, response) => json(response, 200, instances),
     'GET /state/runners': (_, response) => json(response, 200, runners),
+    'GET /state/topology': (_, response) => json(response, 200, { nodes, connections: {} }),
+    'GET /state/nodeMemory': (_, response) =>
+      json(response, 200, {
+        a: { ramTotal: { inBytes: 64e9 }, ramAvailable: { inBytes: 40e9 } },
+        b: { ramTotal: { inBytes: 32e9 }, ramAvailable: { inBytes: 30e9 } },
+        ghost: { ramTotal: { inBytes: 512e9 }, ramAvailable: { inBytes: 512e9 } },
+      }),
     'GET /instance/previews': previews,
     'POST /instance': create,
     'POST /v1/chat/completions': chat,
@@ -153,7 +193,7 @@ serve(
       return json(response, 404, {
         error: { message: 'Not Found', type: 'Not Found', param: null, code: 404 },
       })
-    for (const runner of Object.values(instances[id].MlxRingInstance.shardAssignments.nodeToRunner))
+    for (const runner of Object.values(innerOf(instances[id]).shardAssignments.nodeToRunner))
       delete runners[runner]
     delete instances[id]
     json(response, 200, { message: 'Command received.', command_id: 'c2', instance_id: id })

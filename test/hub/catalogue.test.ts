@@ -80,15 +80,19 @@ describe('one model under many names', () => {
   test('is answered by what is ready first, then by the highest quality, under the engine’s own name', async () => {
     expect(await servedBy('qwen2.5-7b-instruct')).toBe(gguf.id)
     stand.node.models[0]!.state = 'disk'
+    stand.node.changed()
     other.models[1]!.state = 'disk'
+    other.changed()
     expect(await servedBy('qwen2.5-7b-instruct')).toBe(ollama.id)
     expect((await ask('qwen2.5-7b-instruct')).headers.get('x-holon-route')).toContain(`serves ${ollama.id}`)
   })
 
   test('is not answered by a better variant that does not fit', async () => {
     stand.node.models[0]!.state = 'disk'
+    stand.node.changed()
     other.models[0]!.sizeBytes = 1e12
     other.models[1]!.state = 'disk'
+    other.changed()
     expect(await servedBy('qwen2.5-7b-instruct')).toBe(gguf.id)
   })
 

@@ -119,6 +119,7 @@ export class FakeNode implements NodeHandle {
     if (model.state !== 'ready') {
       await this.loader((progress) => options.onProgress?.(progress))
       model.state = 'ready'
+      this.changed()
     }
     if (options.signal.aborted) throw new Error('aborted')
     this.held++
@@ -153,10 +154,18 @@ export class FakeNode implements NodeHandle {
   async load(id: string, options: object): Promise<void> {
     this.loads.push({ id, ...options })
     if (this.failure) throw this.failure
+    const model = this.models.find((candidate) => candidate.id === id)
+    if (!model || model.state === 'ready') return
+    await this.loader((progress) => {
+      model.progress = progress
+    })
+    model.state = 'ready'
+    model.progress = null
   }
 
   async unload(id: string): Promise<void> {
     const model = this.models.find((candidate) => candidate.id === id)
     if (model) model.state = 'disk'
+    this.changed()
   }
 }

@@ -97,7 +97,11 @@ async function call<T>(path: string, body?: unknown): Promise<{ status: number; 
 
 type Refusal = { error: { code: string; message: string } }
 const wish = (more: object = {}) => ({ name: 'p', model: 'big', nodes: ['a-mac', 'b-mac'], ...more })
-const create = (more: object = {}) => call<PoolView & Refusal>('/fleet/v1/pools', wish(more))
+const create = async (more: object = {}) => {
+  const made = await call<PoolView & Refusal>('/fleet/v1/pools', wish(more))
+  if (made.status >= 400 && process.env.SHOW) console.log(made.body.error)
+  return made
+}
 const pools = async () => poolsResponse.parse((await call('/fleet/v1/pools')).body).pools
 const pool = async (name = 'p') => {
   const found = (await pools()).find((one) => one.name === name)

@@ -1,5 +1,6 @@
 """Reads the training text in corpus/ and draws questions from its patterns."""
 
+import json
 import random
 import re
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ CHOICE = re.compile(r"\{([^{}]*)\}")  # an innermost {a|b|c}
 LIST = re.compile(r"\$([a-z]+)")
 ABOUT = re.compile(r"@([a-z]+) (.*)")  # @thing x: x, asked about in one of the ways of the list
 UNKNOWN = "unknown"
+COMMON_FIRST = {"whatis", "hello", "thing", "command", "project"}  # lists that begin with what people really say
 
 
 @dataclass
@@ -46,19 +48,42 @@ def words() -> dict[str, list[str]]:
     return {name: body.strip("\n").split("|") for name, body in zip(parts[::2], parts[1::2])}
 
 
+@cache
+def stated() -> dict[str, list[str]]:
+    """The questions of questions.json, by topic."""
+    found: dict[str, list[str]] = {}
+    for entry in json.loads((HERE / "questions.json").read_text("utf-8"))["questions"]:
+        found.setdefault(entry["topic"], []).append(entry["question"])
+    return found
+
+
+def early(entries: list[str], rng: random.Random) -> str:
+    """One of the entries, the first ones far more often: the plain wordings must be known for certain."""
+    return entries[int(len(entries) * rng.random() ** 2)]
+
+
+def draw(name: str, rng: random.Random) -> str:
+    return early(words()[name], rng) if name in COMMON_FIRST else rng.choice(words()[name])
+
+
 def expand(pattern: str, rng: random.Random) -> str:
     """One random wording of a pattern."""
     if about := ABOUT.fullmatch(pattern):
-        pattern = rng.choice(words()[about[1]]).replace("_", about[2])
+        pattern = draw(about[1], rng).replace("_", about[2])
     while CHOICE.search(pattern):
         pattern = CHOICE.sub(lambda m: rng.choice(m[1].split("|")), pattern)
-    pattern = LIST.sub(lambda m: rng.choice(words()[m[1]]), pattern)
+    pattern = LIST.sub(lambda m: draw(m[1], rng), pattern)
     return re.sub(r"\s+", " ", pattern).strip()
 
 
 def question(topic: str, rng: random.Random) -> str:
     """A fresh question on a topic, worn the way people's questions are."""
-    text = noise(rng) if topic == UNKNOWN and rng.random() < 0.12 else expand(rng.choice(known()[topic].lines), rng)
+    if topic in stated() and rng.random() < 0.1:  # as it is stated, to the letter: that answer is promised
+        return rng.choice(stated()[topic])
+    if topic == UNKNOWN:
+        text = noise(rng) if rng.random() < 0.12 else expand(rng.choice(known()[topic].lines), rng)
+    else:
+        text = expand(early(known()[topic].lines, rng), rng)
     if rng.random() < 0.18:
         text = rng.choice(words()["opener"]) + text
     if rng.random() < 0.08:
@@ -114,6 +139,8 @@ def noise(rng: random.Random) -> str:
         return "".join(chr(rng.choice([rng.randrange(33, 127), rng.randrange(161, 1500), rng.randrange(0x4E00, 0x4F00)]))
                        for _ in range(rng.randint(1, 8)))
 
+    if rng.random() < 0.04:  # something over and over
+        return (rng.choice([syllables, keys, digits, strange])()[:3] + rng.choice(["", " "])) * rng.randint(5, 60)
     text = " ".join(rng.choice([syllables, syllables, keys, keys, digits, strange])() for _ in range(rng.randint(1, 5)))
     return rng.choice(["what is ", "who is ", "where is the ", "how do i ", "tell me about "]) + text if rng.random() < 0.35 else text
 

@@ -38,6 +38,11 @@ def write(path: Path, weights: dict, codec: Codec, shape: Shape) -> None:
     file.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     file.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
+    # A model this small wanders off as soon as an unlikely token is drawn. Engines follow these where a request is silent,
+    # and the cut at half of the likeliest token holds even where a client asks for temperature 1.
+    file.add_float32("general.sampling.temp", 0.1)
+    file.add_float32("general.sampling.min_p", 0.5)
+
     file.add_tokenizer_model("gpt2")
     file.add_tokenizer_pre("gpt-2")
     file.add_token_list(codec.tokens)

@@ -14,8 +14,11 @@ import {
   nodeUnloadRequest,
   toWireError,
 } from '../../protocol/node-wire.ts'
+import type { PoolMember } from '../../protocol/pool.ts'
+import { awaitProbeRequest, inspectRequest, poolPaths, probeRequest } from '../../protocol/pool-wire.ts'
 import { streamChanges } from './changes.ts'
 import { Holds } from './holds.ts'
+import { PoolParts } from './pool-parts.ts'
 import { EngineRelay } from './relay.ts'
 
 export interface NodeServerOptions {
@@ -38,7 +41,8 @@ type Handler = NodeServer['handler']
 export function createNodeServer(options: NodeServerOptions): NodeServer {
   const { node } = options
   const holds = new Holds(node)
-  const relay = new EngineRelay(holds)
+  const parts = node.pool ? new PoolParts(node.pool) : null
+  const relay = new EngineRelay(holds, parts)
   const words = { role: options.role ?? null, place: options.place ?? null }
   const routes: Record<string, Handler> = {
     [`GET ${nodePaths.changes}`]: async (_, response) => streamChanges(node, words, response),
@@ -47,13 +51,19 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       answer(request, response, async (body) => {
         const { model, ...wish } = nodeLoadRequest.parse(body)
         await node.load(model, wish)
+        return undefined
       }),
     [`POST ${nodePaths.unload}`]: (request, response) =>
-      answer(request, response, async (body) => node.unload(nodeUnloadRequest.parse(body).model)),
+      answer(request, response, async (body) => {
+        await node.unload(nodeUnloadRequest.parse(body).model)
+        return undefined
+      }),
     [`POST ${nodePaths.credential}`]: (request, response) =>
-      answer(request, response, async (body) =>
-        options.keepCredential(nodeCredential.parse(body).credential),
-      ),
+      answer(request, response, async (body) => {
+        await options.keepCredential(nodeCredential.parse(body).credential)
+        return undefined
+      }),
+    ...(node.pool && parts ? poolRoutes(node.pool, parts) : {}),
   }
   return {
     handler: async (request, response) => {
@@ -67,16 +77,39 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 }
 
-/** A small JSON request that is answered with nothing, or with the error that came of it. */
+function poolRoutes(pool: PoolMember, parts: PoolParts): Record<string, Handler> {
+  return {
+    [`POST ${poolPaths.part}`]: (request, response) => parts.serve(request, response),
+    [`POST ${poolPaths.inspect}`]: (request, response) =>
+      answer(request, response, async (body) => pool.inspect(inspectRequest.parse(body))),
+    [`POST ${poolPaths.awaitProbe}`]: (request, response) =>
+      // It outlives its request: the probe comes from elsewhere, within a minute.
+      answer(request, response, async (body) =>
+        pool.awaitProbe(awaitProbeRequest.parse(body), new AbortController().signal),
+      ),
+    [`POST ${poolPaths.probe}`]: (request, response) => {
+      const gone = new AbortController()
+      response.on('close', () => gone.abort(new Error('the hub let go')))
+      return answer(request, response, async (body) => pool.probe(probeRequest.parse(body), gone.signal))
+    },
+  }
+}
+
+/** A small JSON request that is answered with what came of it, which may be nothing or an error. */
 async function answer(
   request: Http2ServerRequest,
   response: Http2ServerResponse,
-  work: (body: unknown) => Promise<void>,
+  work: (body: unknown) => Promise<object | undefined>,
 ): Promise<void> {
   try {
-    await work(await readJson(request))
-    response.writeHead(204)
-    response.end()
+    const result = await work(await readJson(request))
+    if (result === undefined) {
+      response.writeHead(204)
+      response.end()
+      return
+    }
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(result))
   } catch (thrown) {
     const error = asHolonError(thrown)
     response.writeHead(error.status, { 'content-type': 'application/json' })

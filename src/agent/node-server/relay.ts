@@ -6,8 +6,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { Agent, type Dispatcher } from 'undici'
 import { HolonError } from '../../core/errors.ts'
+import type { EngineLease } from '../../protocol/node.ts'
 import { holdHeader } from '../../protocol/node-wire.ts'
 import type { Holds } from './holds.ts'
+import type { PoolParts } from './pool-parts.ts'
 
 /** What of a request is the engine's business. */
 const passedOn = ['content-type', 'content-length', 'accept', 'x-request-id', 'traceparent']
@@ -16,11 +18,13 @@ const passedBack = ['content-type', 'content-length', 'retry-after']
 
 export class EngineRelay {
   private readonly holds: Holds
+  private readonly parts: PoolParts | null
   /** The hub decides how long an answer may take; the tunnel tells when it gave up. */
   private readonly engines = new Agent({ headersTimeout: 0, bodyTimeout: 0, pipelining: 1 })
 
-  constructor(holds: Holds) {
+  constructor(holds: Holds, parts: PoolParts | null = null) {
     this.holds = holds
+    this.parts = parts
   }
 
   async serve(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
@@ -29,7 +33,7 @@ export class EngineRelay {
       throw new HolonError('method_not_allowed', `Engines are sent GET and POST, not ${method}.`)
     }
     const named = request.headers[holdHeader]
-    const lease = this.holds.leaseOf(typeof named === 'string' ? named : undefined)
+    const lease = this.leaseOf(typeof named === 'string' ? named : undefined, response)
     const headers: Record<string, string> = {}
     for (const name of passedOn) {
       const value = request.headers[name]
@@ -49,6 +53,14 @@ export class EngineRelay {
 
   close(): Promise<void> {
     return this.engines.destroy()
+  }
+
+  /** A pool's head is held by its part, so that each request takes a lease of its own for as long as it lasts. */
+  private leaseOf(hold: string | undefined, response: Http2ServerResponse): EngineLease {
+    const lease = hold === undefined ? null : (this.parts?.leaseOf(hold) ?? null)
+    if (lease === null) return this.holds.leaseOf(hold)
+    response.on('close', () => lease.release())
+    return lease
   }
 }
 

@@ -19,6 +19,14 @@ export interface Wish {
   engine: string | null
 }
 
+/** What a load is for, beside its settings. */
+export interface LoadTerms {
+  /** Keep it in memory from now on, until it is unloaded. */
+  keep?: boolean
+  /** Only into memory that is free: nothing leaves for it, and nobody waits for it. */
+  ifRoom?: boolean
+}
+
 /** What a model is loaded with. */
 export interface Plan {
   contextTokens: number

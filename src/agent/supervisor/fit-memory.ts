@@ -1,4 +1,4 @@
-/** Memory decisions, pure: with what settings a model is loaded, and who makes room for it. */
+/** With what settings a model is loaded, by the memory that models may take. Pure. */
 import { HolonError } from '../../core/errors.ts'
 import { formatBytes } from '../../core/units.ts'
 import type { ModelFacts, Plan, Wish } from './effects.ts'
@@ -60,44 +60,4 @@ function halvings(from: number, least: number): number[] {
   const values = [from]
   for (let value = Math.floor(from / 2); value >= least; value = Math.floor(value / 2)) values.push(value)
   return values
-}
-
-export interface Holder {
-  model: string
-  reservedBytes: number
-  /** `going`: its memory is about to be freed. `idle`: it may be asked to leave. `busy`: it may not. */
-  use: 'going' | 'idle' | 'busy'
-  /** When it last answered, for the order of leaving. */
-  usedAt: number
-  demo: boolean
-}
-
-export type Room = { kind: 'now' } | { kind: 'soon'; evict: string[] } | { kind: 'busy'; holders: string[] }
-
-/**
- * Whether there is room for `needBytes`: now, after the named models have left, or only when answers under way have
- * ended. Leaves alone what is answering. The least recently used goes first, the demonstration model last.
- */
-export function findRoom(needBytes: number, budgetBytes: number, holders: readonly Holder[]): Room {
-  const sum = (list: readonly Holder[]): number =>
-    list.reduce((total, holder) => total + holder.reservedBytes, 0)
-  let missing = needBytes - (budgetBytes - sum(holders))
-  if (missing <= 0) return { kind: 'now' }
-  missing -= sum(holders.filter((holder) => holder.use === 'going'))
-  const idle = holders
-    .filter((holder) => holder.use === 'idle')
-    .sort((a, b) => Number(a.demo) - Number(b.demo) || a.usedAt - b.usedAt)
-  if (sum(idle) < missing) {
-    return {
-      kind: 'busy',
-      holders: holders.filter((holder) => holder.use === 'busy').map((holder) => holder.model),
-    }
-  }
-  const evict: string[] = []
-  for (const holder of idle) {
-    if (missing <= 0) break
-    evict.push(holder.model)
-    missing -= holder.reservedBytes
-  }
-  return { kind: 'soon', evict }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
-import { HolonError } from '../../core/errors.ts'
+import type { HolonError } from '../../core/errors.ts'
 import type { ModelFacts, SupervisorConfig, SupervisorEffects } from './effects.ts'
 import { newSlot, type Slot, type SlotState } from './slot.ts'
 
@@ -74,8 +74,4 @@ export class SlotTable {
       this.effects.refused(ticket, error)
     }
   }
-}
-
-export function notRunning(): HolonError {
-  return new HolonError('not_running', 'Holon is shutting down.')
 }

@@ -1,6 +1,6 @@
 import type { HolonError } from '../../core/errors.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
-import type { ModelFacts, Plan, Running, Wish } from './effects.ts'
+import type { ModelFacts, Plan, Running, SupervisorConfig, Wish } from './effects.ts'
 
 export type SlotState =
   | 'absent'
@@ -42,6 +42,22 @@ export interface Slot {
   residentBytes: number | null
   decodeTokS: number | null
   prefillTokS: number | null
+  /** Its owner wants it in memory: it leaves last, and comes back by itself. */
+  kept: boolean
+  startedAt: number
+  /** Since when it waits for memory. */
+  waitsSince: number
+  /** When it was last asked to leave for another, and when it last left for want of use. */
+  evictedAt: number | null
+  leftIdleAt: number | null
+  /** It was brought back a moment ago, and does not leave for another before this. */
+  staysUntil: number
+  /** Requests since it came up, beside those that had waited for it. */
+  askedAgain: number
+  /** When it last had to leave, nobody had asked for it again. */
+  stayedInVain: boolean
+  /** It ends its answers for another model; whoever asks for it now waits. */
+  yields: boolean
   cancelTimer: () => void
   cancelHealth: () => void
 }
@@ -72,6 +88,15 @@ export function newSlot(facts: ModelFacts): Slot {
     residentBytes: null,
     decodeTokS: null,
     prefillTokS: null,
+    kept: false,
+    startedAt: 0,
+    waitsSince: 0,
+    evictedAt: null,
+    leftIdleAt: null,
+    staysUntil: 0,
+    askedAgain: 0,
+    stayedInVain: false,
+    yields: false,
     cancelTimer: () => undefined,
     cancelHealth: () => undefined,
   }
@@ -94,4 +119,18 @@ export function satisfies(slot: Slot, wish: Wish): boolean {
 /** Memory is set aside from the moment of the start until the process is gone. */
 export function reservedBytes(slot: Slot): number {
   return slot.attempt === null ? 0 : (slot.plan?.needBytes ?? 0)
+}
+
+/** What callers of a model that yields are told. */
+export const yielding: LoadProgress = {
+  phase: 'waiting: another model has its turn in memory',
+  percent: null,
+  etaS: null,
+}
+
+/** One crash more in a row, unless it ran well before. @returns how long to wait before the restart, milliseconds */
+export function countCrash(slot: Slot, config: SupervisorConfig, nowMs: number): number {
+  const stable = nowMs - slot.readyAt >= config.stableMs
+  slot.crashes = stable ? 1 : slot.crashes + 1
+  return Math.min(config.backoffMs * 2 ** (slot.crashes - 1), config.backoffMaxMs)
 }

@@ -81,13 +81,20 @@ class World {
     const facts = this.facts(which)
     const events = [
       () => this.supervisor.onAcquire(this.openTicket(), facts),
-      () => this.supervisor.onLoad(this.openTicket(), facts, { ...anyWish, parallel: 1 + (other % 3) }),
+      () =>
+        this.supervisor.onLoad(
+          this.openTicket(),
+          facts,
+          { ...anyWish, parallel: 1 + (other % 3) },
+          { keep: other % 7 === 0, ifRoom: other % 5 === 0 },
+        ),
       () => this.supervisor.onUnload(this.openTicket(), facts.id),
       () => this.giveUp(pick(this.open)),
       () => this.release(pick(this.leases.keys())),
       () => this.comeUp(pick(this.live.keys())),
       () => this.end(pick(this.live.keys())),
       () => this.clock.advance(other * 700),
+      () => this.supervisor.onQuiet([0, 1, 2, 3].map((each) => this.facts(each))),
     ]
     events[kind]?.()
   }
@@ -151,7 +158,7 @@ class World {
   }
 }
 
-const events = fc.array(fc.tuple(fc.nat(7), fc.nat(50), fc.nat(50)), { maxLength: 80 })
+const events = fc.array(fc.tuple(fc.nat(8), fc.nat(50), fc.nat(50)), { maxLength: 80 })
 
 it('answers everyone once, stays within memory and evicts nobody who answers, whatever happens', () => {
   fc.assert(

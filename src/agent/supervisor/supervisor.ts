@@ -15,32 +15,45 @@
  * | failed   | refuse for 5 s,  | admit                | absent          |                                               |
  * |          | then admit       |                      |                 |                                               |
  *
- * "admit" computes the settings that fit, then starts at once, asks idle models to leave (least recently used
- * first), or waits for answers under way. A model that waits is not overtaken. A caller that gives up leaves the
- * load to the others, and to the next try: a client with a short timeout would otherwise never see it end.
+ * "admit" computes the settings that fit, then starts at once, asks idle models to leave (those that are missed least
+ * first, `warmth.ts`), or waits for answers under way (`memory-queue.ts`). A model that waits is not overtaken. A ready
+ * model that yields to one that waits queues its callers too. A caller that gives up leaves the load to the others, and
+ * to the next try: a client with a short timeout would otherwise never see it end.
  */
 import type { Clock } from '../../core/clock.ts'
-import { asHolonError, HolonError } from '../../core/errors.ts'
+import { asHolonError, type HolonError } from '../../core/errors.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { AnswerStats } from '../../protocol/node.ts'
-import type { ModelFacts, Running, SupervisorConfig, SupervisorEffects, Wish } from './effects.ts'
+import { chooseAhead } from './ahead.ts'
+import type { LoadTerms, ModelFacts, Running, SupervisorConfig, SupervisorEffects, Wish } from './effects.ts'
 import { fitPlan } from './fit-memory.ts'
 import { MemoryQueue } from './memory-queue.ts'
-import { anyWish, type Slot, satisfies } from './slot.ts'
-import { notRunning, SlotTable } from './slot-table.ts'
+import { Histories } from './model-history.ts'
+import { crashedTooOften, noRoom, notRunning, stillAnswering, unloadedMeanwhile } from './refusals.ts'
+import { anyWish, countCrash, type Slot, satisfies, yielding } from './slot.ts'
+import { SlotTable } from './slot-table.ts'
+import { Warmth } from './warmth.ts'
 
 export class Supervisor {
   private readonly table: SlotTable
+  private readonly warmth: Warmth
   private readonly queue: MemoryQueue
   private nextAttempt = 1
   private nextLease = 1
   private closing = false
 
-  constructor(config: SupervisorConfig, effects: SupervisorEffects, clock: Clock) {
+  constructor(
+    config: SupervisorConfig,
+    effects: SupervisorEffects,
+    clock: Clock,
+    histories: Histories = new Histories(),
+  ) {
     this.table = new SlotTable(config, effects, clock)
-    this.queue = new MemoryQueue(this.table, {
+    this.warmth = new Warmth(config, clock, histories)
+    this.queue = new MemoryQueue(this.table, this.warmth, {
       start: (slot) => this.start(slot),
       stop: (slot) => this.stop(slot),
+      serve: (slot) => this.serveWaiting(slot),
     })
   }
 
@@ -52,7 +65,9 @@ export class Supervisor {
   onAcquire(ticket: number, facts: ModelFacts): void {
     if (this.refuseWhenClosing(ticket)) return
     const slot = this.table.ofFacts(facts)
-    if (slot.state === 'ready') {
+    this.warmth.histories.of(facts.id).asked(this.table.clock.now())
+    if (slot.state === 'ready' && !slot.yields) {
+      slot.askedAgain++
       this.grant(slot, ticket)
       return
     }
@@ -62,14 +77,16 @@ export class Supervisor {
       return
     }
     slot.waiting.set(ticket, 'acquire')
-    if (slot.progress) this.table.effects.progress(ticket, slot.progress)
+    if (slot.yields) this.table.effects.progress(ticket, yielding)
+    else if (slot.progress) this.table.effects.progress(ticket, slot.progress)
     if (slot.state === 'absent' || slot.state === 'failed') this.queue.admit(slot)
   }
 
-  onLoad(ticket: number, facts: ModelFacts, wish: Wish): void {
+  onLoad(ticket: number, facts: ModelFacts, wish: Wish, terms: LoadTerms = {}): void {
     if (this.refuseWhenClosing(ticket)) return
     const slot = this.table.ofFacts(facts)
     const same = satisfies(slot, wish)
+    if (terms.keep) this.keep(slot)
     if (slot.state === 'ready' && same) {
       this.table.effects.done(ticket)
       return
@@ -77,7 +94,8 @@ export class Supervisor {
     const { memoryBudgetBytes, defaults } = this.table.config
     try {
       // What runs is not given up for a wish that cannot be granted.
-      fitPlan(facts, wish, defaults, memoryBudgetBytes())
+      const { needBytes } = fitPlan(facts, wish, defaults, memoryBudgetBytes())
+      if (terms.ifRoom && slot.attempt === null && !this.queue.hasRoom(needBytes)) throw noRoom(facts.id)
     } catch (thrown) {
       this.table.effects.refused(ticket, asHolonError(thrown))
       return
@@ -97,10 +115,10 @@ export class Supervisor {
     }
     slot.wish = anyWish
     slot.hung = null
+    slot.kept = false
     // What is asked for while it goes is wanted after it; what was being loaded is not.
-    const going = slot.state === 'draining' || slot.state === 'stopping'
-    const error = new HolonError('model_load_failed', `${model} was unloaded while it was being loaded.`)
-    this.table.refuseWaiting(slot, error, going ? 'load' : undefined)
+    const going = slot.state === 'draining' || slot.state === 'stopping' || slot.yields
+    this.table.refuseWaiting(slot, unloadedMeanwhile(model), going ? 'load' : undefined)
     if (slot.attempt === null) {
       this.table.enter(slot, 'absent')
       this.table.effects.done(ticket)
@@ -110,6 +128,25 @@ export class Supervisor {
     slot.unloads.add(ticket)
     if (slot.state === 'ready' || slot.state === 'draining') this.drain(slot)
     else if (slot.state === 'starting') this.abandon(slot)
+  }
+
+  /** These stay in memory, as far as there is room. */
+  onKeep(models: readonly ModelFacts[]): void {
+    for (const facts of models) this.keep(this.table.ofFacts(facts))
+  }
+
+  /**
+   * A quiet moment: brings one model into free memory that is kept, was pushed out while in use, or is due by habit.
+   * Nothing leaves for it and nobody waits for it.
+   */
+  onQuiet(models: readonly ModelFacts[]): void {
+    const slots = models.map((facts) => this.table.ofFacts(facts))
+    const underWay = this.table.all().some(({ state }) => ['waiting', 'starting', 'backoff'].includes(state))
+    if (this.closing || underWay) return
+    const slot = chooseAhead(slots, this.warmth, this.table.config, (bytes) => this.queue.hasRoom(bytes))
+    if (slot === null) return
+    this.table.effects.log('info', { model: slot.facts.id, kept: slot.kept }, 'loading ahead of time')
+    this.queue.admit(slot)
   }
 
   /** The caller of `ticket` no longer wants it. */
@@ -130,6 +167,7 @@ export class Supervisor {
     slot.usedAt = this.table.clock.now()
     slot.decodeTokS = stats?.decodeTokS ?? slot.decodeTokS
     slot.prefillTokS = stats?.prefillTokS ?? slot.prefillTokS
+    if (stats) this.warmth.histories.of(slot.facts.id).answered(stats)
     this.table.effects.changed()
     if (slot.leases.size > 0) return
     if (slot.state === 'draining') this.stop(slot)
@@ -144,8 +182,8 @@ export class Supervisor {
     const slot = this.table.ofAttempt(attempt)
     if (slot?.state !== 'starting') return
     slot.engine = engine
-    slot.progress = progress
-    for (const ticket of slot.waiting.keys()) this.table.effects.progress(ticket, progress)
+    slot.progress = this.warmth.withEta(slot, progress)
+    for (const ticket of slot.waiting.keys()) this.table.effects.progress(ticket, slot.progress)
     this.table.effects.changed()
   }
 
@@ -162,6 +200,7 @@ export class Supervisor {
     slot.readyAt = this.table.clock.now()
     slot.failure = null
     slot.failedChecks = 0
+    this.warmth.ready(slot)
     this.table.enter(slot, 'ready')
     this.table.effects.log('info', { model: slot.facts.id, ...running }, 'model ready')
     this.watchHealth(slot)
@@ -226,6 +265,7 @@ export class Supervisor {
 
   private start(slot: Slot): void {
     slot.attempt = this.nextAttempt++
+    slot.startedAt = this.table.clock.now()
     slot.hung = null
     slot.running = null
     slot.engine = slot.plan?.engine ?? null
@@ -244,6 +284,7 @@ export class Supervisor {
       return
     }
     if (slot.state === 'draining') return
+    slot.yields = false
     this.table.enter(slot, 'draining')
     this.table.after(slot, this.table.config.drainMs, () => this.drainedTooLong(slot))
   }
@@ -254,39 +295,26 @@ export class Supervisor {
       this.stop(slot)
       return
     }
-    const busy = `${slot.facts.id} is still answering; it was not reloaded.`
-    this.table.refuseWaiting(
-      slot,
-      new HolonError('overloaded', busy, { hint: 'Try again when it is idle.' }),
-      'load',
-    )
+    this.table.refuseWaiting(slot, stillAnswering(slot.facts.id), 'load')
     this.table.enter(slot, 'ready')
     this.watchHealth(slot)
     this.serveWaiting(slot)
   }
 
   private stop(slot: Slot): void {
+    slot.yields = false
     this.table.enter(slot, 'stopping')
     this.table.effects.stop(slot.attempt!)
   }
 
   private crashed(slot: Slot, reason: string): void {
-    const stable = this.table.clock.now() - slot.readyAt >= this.table.config.stableMs
-    slot.crashes = stable ? 1 : slot.crashes + 1
-    const pauseMs = Math.min(
-      this.table.config.backoffMs * 2 ** (slot.crashes - 1),
-      this.table.config.backoffMaxMs,
-    )
+    const pauseMs = countCrash(slot, this.table.config, this.table.clock.now())
     const { id } = slot.facts
     this.clearProcess(slot)
     this.endUnloads(slot)
     this.table.effects.log('warn', { model: id, crashes: slot.crashes, pauseMs }, `engine crashed: ${reason}`)
     if (slot.waiting.size === 0 && slot.crashes > this.table.config.maxIdleRestarts) {
-      const text = `${id} crashed ${slot.crashes} times in a row: ${reason}`
-      this.table.fail(
-        slot,
-        new HolonError('engine_crashed', text, { source: 'engine', hint: 'The engine log says more.' }),
-      )
+      this.table.fail(slot, crashedTooOften(id, slot.crashes, reason))
       return
     }
     this.table.enter(slot, 'backoff', 'restarting after a crash')
@@ -306,6 +334,7 @@ export class Supervisor {
     slot.running = null
     slot.hung = null
     slot.residentBytes = null
+    slot.yields = false
     slot.leases.clear()
   }
 
@@ -338,11 +367,20 @@ export class Supervisor {
   }
 
   private watchIdle(slot: Slot): void {
-    if (this.table.config.idleUnloadMs <= 0 || slot.facts.demo) return
-    this.table.after(slot, this.table.config.idleUnloadMs, () => {
+    const idleMs = this.warmth.idleMs(slot)
+    if (idleMs === null) return
+    this.table.after(slot, idleMs, () => {
       this.table.effects.log('info', { model: slot.facts.id }, 'unloading an idle model')
+      slot.leftIdleAt = this.table.clock.now()
       this.stop(slot)
     })
+  }
+
+  private keep(slot: Slot): void {
+    if (slot.kept) return
+    slot.kept = true
+    if (slot.state === 'ready' && slot.leases.size === 0) slot.cancelTimer()
+    this.table.effects.changed()
   }
 
   private watchHealth(slot: Slot): void {

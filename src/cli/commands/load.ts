@@ -8,6 +8,7 @@ interface LoadOptions {
   context?: string
   parallel?: string
   engine?: string
+  keep?: boolean
   json?: boolean
 }
 
@@ -18,6 +19,7 @@ export function registerLoad(program: Command, shell: Shell): void {
     .option('--context <tokens>', 'context per answer, in tokens')
     .option('--parallel <n>', 'answers at once')
     .option('--engine <id>', 'engine to load it with (holon engines)')
+    .option('--keep', 'keep it in memory, also after a restart, until `holon unload`')
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async (cli, model: string, options: LoadOptions) => {
@@ -26,6 +28,7 @@ export function registerLoad(program: Command, shell: Shell): void {
           contextTokens: options.context && wholeNumber('--context', 64, 16_777_216)(options.context),
           parallel: options.parallel && wholeNumber('--parallel', 1, 256)(options.parallel),
           engine: options.engine,
+          keep: options.keep,
         }
         const hub = cli.hub()
         const progress = cli.printer.progress(`Loading ${model}`)
@@ -41,7 +44,7 @@ export function registerLoad(program: Command, shell: Shell): void {
         if (cli.printer.json) cli.printer.document({ model: loaded ?? null })
         else
           cli.printer.line(
-            `${model} is ready${loaded ? ` on ${loaded.engine}, context ${loaded.contextTokens} tokens` : ''}.`,
+            `${model} is ready${loaded ? ` on ${loaded.engine}, context ${loaded.contextTokens} tokens` : ''}${options.keep ? ', and stays in memory until `holon unload`' : ''}.`,
           )
         return 0
       }),

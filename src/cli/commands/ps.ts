@@ -49,7 +49,7 @@ export function registerPs(program: Command, shell: Shell): void {
             orDash(model.parallel, String),
             orDash(model.decodeTokS, (speed) => speed.toFixed(1)),
             orDash(model.prefillTokS, (speed) => speed.toFixed(0)),
-            model.active > 0 ? `answering ${model.active}` : formatSeconds(Math.round(model.idleS)),
+            `${model.active > 0 ? `answering ${model.active}` : formatSeconds(Math.round(model.idleS))}${model.kept ? ', kept' : ''}`,
           ]),
         )
         for (const line of lines) if (line.waiting > 0) printer.line(inWords(line))

@@ -15,6 +15,8 @@ export async function launchEmbedded(native: string, home: Home, spec: LaunchSpe
   const child = await spawnChild({
     command: process.execPath,
     args: [...heapFlags, childEntry(import.meta.url, './server/main.ts')],
+    // One worker thread: what is queued on the native side runs in order, without asking JavaScript in between.
+    env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
     ipc: true,
     onLine: spec.onLog,
   })

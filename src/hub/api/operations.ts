@@ -116,8 +116,8 @@ async function load(
   body: z.infer<typeof loadRequest>,
 ): Promise<z.infer<typeof loadResponse>> {
   const { node, model } = deps.find(body.model)
-  const { contextTokens, parallel, engine } = body
-  const loading = node.load(model.id, { contextTokens, parallel, engine })
+  const { contextTokens, parallel, engine, keep } = body
+  const loading = node.load(model.id, { contextTokens, parallel, engine, keep })
   if (!body.wait) {
     loading.catch((error: unknown) =>
       deps.log.warn({ model: model.id, error }, 'a load in the background failed'),

@@ -19,6 +19,8 @@ export class FleetIndex {
   /** Another whenever a model came, went or became unusable somewhere. */
   version = 0
   readonly nodes = new Map<NodeHandle, FleetNode>()
+  /** Told of every node whose picture was read anew. */
+  onRead: (node: FleetNode) => void = () => undefined
   private readonly handles: readonly NodeHandle[]
   private readonly editions = new Map<string, Edition>()
   private readonly ids = new Map<string, Edition[]>()
@@ -45,7 +47,9 @@ export class FleetIndex {
     if (this.dirty.size === 0) return
     for (const handle of this.dirty) {
       const node = this.nodes.get(handle)
-      if (node) this.read(node)
+      if (!node) continue
+      this.read(node)
+      this.onRead(node)
     }
     this.dirty.clear()
   }

@@ -1,9 +1,10 @@
 /** Loading a model before it is asked, with at least the context a caller wants. A stream is kept alive meanwhile. */
 import { HolonError } from '../../core/errors.ts'
-import type { NodeModel } from '../../protocol/model.ts'
+import type { LoadProgress, NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { AnswerDeps } from '../gateway/answer.ts'
 import type { Exchange } from '../gateway/exchange.ts'
+import { stillLoading } from '../gateway/hold-engine.ts'
 
 export interface LoadWish {
   node: NodeHandle
@@ -18,7 +19,8 @@ const signEveryMs = 3_000
 
 /**
  * Does nothing when the model is in memory with as much context or more: a model is never loaded anew to make it smaller.
- * @throws HolonError whatever the node throws; bad_http when the client left
+ * @throws HolonError model_loading when it takes long and nothing is streamed; whatever the node throws; bad_http when
+ * the client left
  */
 export async function loadWithContext(core: AnswerDeps, exchange: Exchange, wish: LoadWish): Promise<void> {
   const { node, model, stream } = wish
@@ -26,18 +28,32 @@ export async function loadWithContext(core: AnswerDeps, exchange: Exchange, wish
   const wanted = wish.contextTokens && Math.min(wish.contextTokens, model.contextMax ?? wish.contextTokens)
   if (running && (wanted === undefined || (running.contextTokens ?? wanted) >= wanted)) return
   let lastMs = core.patience.streamHeadMs - signEveryMs
+  let giveUp: (error: HolonError) => void = () => undefined
   const waiter = {
     tick: (waitedMs: number) => {
-      if (!stream || waitedMs - lastMs < signEveryMs) return
-      lastMs = waitedMs
-      exchange.comment('loading')
+      if (!stream) {
+        if (waitedMs >= core.patience.coldMs) giveUp(stillLoading(progressOf(node, model.id)))
+      } else if (waitedMs - lastMs >= signEveryMs) {
+        lastMs = waitedMs
+        exchange.comment('loading')
+      }
     },
   }
   const seat = core.room.enter(waiter)
   try {
-    await node.load(model.id, { contextTokens: wanted })
+    // Giving up waiting does not give up the load: whoever comes back finds the model warm.
+    await new Promise<void>((resolve, reject) => {
+      giveUp = reject
+      exchange.onGone(() => reject(new HolonError('bad_http', 'The client left.')))
+      node.load(model.id, { contextTokens: wanted }).then(resolve, reject)
+    })
   } finally {
     core.room.leave(seat)
+    exchange.onGone(null)
   }
   if (exchange.gone) throw new HolonError('bad_http', 'The client left.')
+}
+
+function progressOf(node: NodeHandle, id: string): LoadProgress | null {
+  return node.state().models.find((model) => model.id === id)?.progress ?? null
 }

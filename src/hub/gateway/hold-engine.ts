@@ -177,7 +177,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\r\n]+/g, ' ').slice(0, 200)
 }
 
-function stillLoading(progress: LoadProgress | null): HolonError {
+export function stillLoading(progress: LoadProgress | null): HolonError {
   const percent = progress?.percent == null ? '' : ` (${Math.round(progress.percent)} %)`
   const etaS = progress?.etaS ?? null
   return new HolonError('model_loading', `The model is still loading${percent}.`, {

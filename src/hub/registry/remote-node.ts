@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { readJsonLines } from '../../core/lines.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
-import type { EngineLease, NodeHandle, NodeState } from '../../protocol/node.ts'
+import type { EngineLease, LoadOptions, NodeHandle, NodeState } from '../../protocol/node.ts'
 import {
   fromWireError,
   maxReportBytes,
@@ -17,6 +17,7 @@ import {
 import type { TunnelSession } from '../../tunnel/session.ts'
 import { holdRemote } from './hold-remote.ts'
 import { type MemberEvent, type Membership, newMember, nextMembership } from './membership.ts'
+import { RemotePool } from './remote-pool.ts'
 
 /** A node may change as often as it likes; the hub looks this often. Milliseconds. */
 const lookEveryMs = 50
@@ -34,6 +35,7 @@ const stateOf: Record<Membership['phase'], NodeState['state']> = {
 export class RemoteNode implements NodeHandle {
   readonly id: string
   readonly name: string
+  readonly pool: RemotePool
   /** Null once the node is to be forgotten. */
   member: Membership | null
   session: TunnelSession | null = null
@@ -46,6 +48,7 @@ export class RemoteNode implements NodeHandle {
     this.id = id
     this.name = name
     this.clock = clock
+    this.pool = new RemotePool(() => this.live(), name)
     this.member = newMember(clock.now())
   }
 
@@ -126,10 +129,7 @@ export class RemoteNode implements NodeHandle {
     return holdRemote(this.live(), this.name, model, options)
   }
 
-  async load(
-    model: string,
-    options: { contextTokens?: number; parallel?: number; engine?: string },
-  ): Promise<void> {
+  async load(model: string, options: LoadOptions): Promise<void> {
     await this.order(nodePaths.load, { model, ...options })
   }
 

@@ -14,10 +14,13 @@
  */
 import type { ServiceLevel } from '../../protocol/lane.ts'
 import type { Gauge } from './gauge.ts'
+import { type HotNumbers, hot } from './hot-numbers.ts'
 import { newTerms, predictFinish, type Size, type Terms } from './predict-finish.ts'
 
 export interface Entrants {
   readonly gauges: readonly Gauge[]
+  /** Where their numbers are. */
+  readonly places: Int32Array
   /** 1 for those in the background. */
   readonly background: Uint8Array
   /** 1 for those that were not offered to the lane by name. */
@@ -25,12 +28,13 @@ export interface Entrants {
 }
 
 export interface Rules {
+  numbers: HotNumbers
   size: Size
   /** Marks the gauges whose cached tokens were noted for this choice. */
   mark: number
   nowS: number
   level: ServiceLevel
-  /** Brings a gauge up to date when its node changed. */
+  /** Brings a gauge up to date whose numbers are due. */
   refresh: (gauge: Gauge) => void
   /** Ids of nodes that failed this request already. */
   passed: ReadonlySet<string>
@@ -66,23 +70,26 @@ const winners = new Int32Array(4)
 const scratch = newTerms()
 
 export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict): void {
-  const { gauges, background, ordinary } = entrants
-  const { size, mark, nowS, refresh, passed, able } = rules
+  const { gauges, places, background, ordinary } = entrants
+  const { numbers, size, mark, nowS, refresh, passed, able } = rules
+  const hasPassed = passed.size > 0
   ranks.fill(noRank)
   winners.fill(-1)
   verdict.considered = 0
   verdict.remembered = 0
   for (let index = 0; index < gauges.length; index++) {
-    const gauge = gauges[index]!
-    if (gauge.seen !== gauge.placement.node.state || nowS >= gauge.dueS) refresh(gauge)
-    if (passed.size > 0 && passed.has(gauge.placement.node.handle.id)) continue
-    if (able !== null && !able(gauge)) continue
+    const at = places[index]!
+    if (nowS >= numbers.gauges.values[at + hot.dueS]!) refresh(gauges[index]!)
+    if (hasPassed && passed.has(gauges[index]!.placement.node.handle.id)) continue
+    if (able !== null && !able(gauges[index]!)) continue
     verdict.considered++
-    predictFinish(gauge, size, mark, nowS, scratch)
-    const rank = rankOf(gauge, scratch) + ordinary[index]!
-    const isCold = gauge.placement.model.state !== 'ready'
+    predictFinish(numbers, at, size, mark, nowS, scratch)
+    const { values } = numbers.gauges
+    const isTooLong = scratch.promptTokens > values[at + hot.contextTokens]!
+    const rank = (isTooLong ? values[at + hot.rank]! | 2 : values[at + hot.rank]!) + ordinary[index]!
+    const isCold = values[at + hot.cold] !== 0
     const group = background[index]! * 2 + (isCold ? 1 : 0)
-    const score = scoreOf(gauge, scratch, isCold)
+    const score = scoreOf(values[at + hot.worth]!, scratch, isCold)
     remember(
       verdict,
       index,
@@ -98,19 +105,8 @@ export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict):
 }
 
 /** A load serves many requests, so a bit of quality may take twice as long there. Seconds. */
-export function scoreOf({ worth }: Gauge, { finishS }: Terms, isCold: boolean): number {
+export function scoreOf(worth: number, { finishS }: Terms, isCold: boolean): number {
   return isCold ? finishS / worth ** 4 : finishS / worth
-}
-
-function rankOf(gauge: Gauge, terms: Terms): number {
-  const { model, node } = gauge.placement
-  const isReady = model.state === 'ready'
-  const needed = terms.promptTokens * 1.1
-  const isTooShort =
-    (gauge.contextTokens > 0 && needed > gauge.contextTokens) ||
-    (model.contextMax !== null && needed > model.contextMax)
-  const isTooBig = !isReady && model.sizeBytes > node.state.memory.budgetBytes
-  return (gauge.trusted ? 0 : 8) + (model.state === 'failed' ? 4 : 0) + (isTooShort || isTooBig ? 2 : 0)
 }
 
 /** Keeps the nearest in order. Most candidates are far off, and cost one comparison. */
@@ -149,11 +145,11 @@ function nearer(warm: number, cold: number): number {
   return finishes[warm]! <= finishes[cold]! || winners[cold] === -1 ? warm : cold
 }
 
-function predictWinner({ gauges }: Entrants, rules: Rules, verdict: Verdict, group: number): void {
+function predictWinner({ places }: Entrants, rules: Rules, verdict: Verdict, group: number): void {
   verdict.winner = winners[group]!
   verdict.rank = ranks[group]!
   if (verdict.winner === -1) return
-  predictFinish(gauges[verdict.winner]!, rules.size, rules.mark, rules.nowS, verdict.terms)
+  predictFinish(rules.numbers, places[verdict.winner]!, rules.size, rules.mark, rules.nowS, verdict.terms)
   verdict.keepsLevel = keepsLevel(verdict.terms, rules.level, rules.size.generates)
 }
 

@@ -99,7 +99,7 @@ export class Decisions {
     at: number,
     decision: Decision,
     { gauges, background }: Entrants,
-    { size, mark, nowS }: Rules,
+    { numbers: all, size, mark, nowS }: Rules,
     index: number,
     key: number,
   ): void {
@@ -107,7 +107,7 @@ export class Decisions {
     const { numbers } = this
     let to = (at * mostRemembered + decision.gauges.length) * width
     decision.gauges.push(gauge)
-    predictFinish(gauge, size, mark, nowS, scratch)
+    predictFinish(all, gauge.at, size, mark, nowS, scratch)
     numbers[to++] = scratch.waitS
     numbers[to++] = scratch.loadS
     numbers[to++] = scratch.evictS
@@ -119,13 +119,13 @@ export class Decisions {
     numbers[to++] = scratch.promptTokens
     numbers[to++] = scratch.cachedTokens
     numbers[to++] = scratch.answerTokens
-    numbers[to++] = gauge.inFlight
-    numbers[to++] = gauge.slots
-    numbers[to++] = scoreOf(gauge, scratch, gauge.placement.model.state !== 'ready')
+    numbers[to++] = gauge.get('inFlight')
+    numbers[to++] = gauge.get('slots')
+    numbers[to++] = scoreOf(gauge.get('worth'), scratch, gauge.get('cold') !== 0)
     numbers[to++] = key
     numbers[to++] = modelStates.indexOf(gauge.placement.model.state)
     numbers[to++] = background[index]!
-    numbers[to++] = gauge.trusted ? 1 : 0
+    numbers[to++] = gauge.get('rank') < 8 ? 1 : 0
     numbers[to++] = bases.indexOf(gauge.prefillBasis)
     numbers[to++] = bases.indexOf(gauge.decodeBasis)
     numbers[to] = bases.indexOf(gauge.loadBasis)

@@ -1,9 +1,6 @@
-/**
- * What the scheduler knows of one model on one node, as plain numbers: ten thousand of these are compared for one request,
- * so everything that can be worked out before the request is. Pure.
- */
-import type { NodeState } from '../../protocol/node.ts'
+/** What the scheduler knows of one model on one node. What a contest reads is in hot-numbers.ts; the rest is here. Pure. */
 import type { Placement } from '../catalogue/edition.ts'
+import { type Hot, type HotNumbers, hot } from './hot-numbers.ts'
 import { Measured } from './measured.ts'
 import type { SpeedEstimate } from './speed-estimate.ts'
 import type { Usual } from './usual.ts'
@@ -14,55 +11,48 @@ export type Basis = (typeof bases)[number]
 
 /** What all models of a node share. */
 export class NodeGauge {
-  /** Requests of this hub at the node, of all models. */
-  inFlight = 0
+  readonly at: number
+  readonly gauges: Gauge[] = []
   /** Bytes per second of a load, measured; null before the first. */
   loadBytesPerS: number | null = null
+  /** The node changed since its gauges were made. */
+  isStale = false
+  private readonly numbers: HotNumbers
+
+  constructor(numbers: HotNumbers) {
+    this.numbers = numbers
+    this.at = numbers.nodes.take()
+  }
+
+  /** Requests of this hub at the node, of all models. */
+  get inFlight(): number {
+    return this.numbers.nodes.values[this.at]!
+  }
+
+  count(more: 1 | -1): void {
+    this.numbers.nodes.values[this.at]! += more
+  }
+
+  forget(): void {
+    this.numbers.nodes.giveBack(this.at)
+  }
 }
 
 export class Gauge {
-  readonly number: number
+  /** Where its numbers are; also its name in the memory of prompts. */
+  readonly at: number
   readonly node: NodeGauge
   readonly usual: Usual
+  readonly numbers: HotNumbers
   placement: Placement
-  /** The picture of the node that the figures below were made from. */
-  seen: NodeState | null = null
-  /** False while the node is not trusted: it serves only when no other can. */
-  trusted = true
-  /** Answers the engine gives at once. */
-  slots = 4
-  /** Context of the running engine, tokens; 0 when it does not run or does not say. */
-  contextTokens = 0
-  /** Bits of quality that count: beyond 8 they hardly do. */
-  worth = 1
 
-  /** Seconds: prefill0 · n + prefill1 · n · (start + n / 2); decode0 + decode1 · depth per token. */
-  prefill0 = 0
-  prefill1 = 0
-  decode0 = 0
-  decode1 = 0
-  /** Each further answer at once makes a token take so much longer, as a share. */
-  crowding = 0.25
   decodeBasis: Basis = 'modelled'
   prefillBasis: Basis = 'modelled'
+  loadBasis: Basis = 'modelled'
   estimate: SpeedEstimate | null = null
   readonly decode = new Measured()
   readonly prefill = new Measured()
-  /** Figures above are made anew then, because evidence ages. */
-  dueS = 0
-
-  /** Seconds of a load from disk, and what it would drive out of memory costs later. */
-  loadS = 0
-  loadBasis: Basis = 'modelled'
-  evictS = 0
-  evictAtS = 0
   measuredLoadS: number | null = null
-  /** When the load that is under way began; 0 when none is known. */
-  loadingSinceS = 0
-
-  /** Requests of this hub, waiting and at the engine, and their predicted seconds at the engine together. */
-  inFlight = 0
-  workS = 0
 
   /** Requests ever sent here: the age of what its prompt cache holds is counted in these. */
   served = 0
@@ -73,24 +63,35 @@ export class Gauge {
   /** Parameters the engine honours, once it has told. */
   parameters: ReadonlySet<string> | null = null
 
-  /** For one choice: which one, and the tokens of its prompt that are probably cached here. */
-  mark = 0
-  markTokens = 0
-
-  constructor(number: number, placement: Placement, node: NodeGauge, usual: Usual) {
-    this.number = number
+  constructor(placement: Placement, node: NodeGauge, usual: Usual, numbers: HotNumbers) {
+    this.at = numbers.gauges.take()
     this.placement = placement
     this.node = node
     this.usual = usual
+    this.numbers = numbers
+    this.set('node', node.at)
+    this.set('usual', usual.at)
+    this.set('slots', 4)
+    this.set('worth', worthOf(placement.edition.quality))
+    node.gauges.push(this)
   }
 
-  get id(): string {
-    return this.placement.model.id
+  get(what: Hot): number {
+    return this.numbers.gauges.values[this.at + hot[what]]!
+  }
+
+  set(what: Hot, value: number): void {
+    this.numbers.gauges.values[this.at + hot[what]] = value
+  }
+
+  forget(): void {
+    this.numbers.gauges.giveBack(this.at)
+    this.node.gauges.splice(this.node.gauges.indexOf(this), 1)
   }
 }
 
 /** How much a variant of so many bits is worth in time: one bit more may take a fifth longer. */
-export function worthOf(quality: number): number {
+function worthOf(quality: number): number {
   const bits = quality < 0 ? 3 : Math.floor(quality / 100)
   // Above 8 bits nobody can tell the answers apart, but of two equals the finer is taken.
   return 1.2 ** Math.min(bits, 8) * (1 + Math.max(0, quality) * 1e-6)

@@ -1,45 +1,64 @@
 /** The gauges of all placements that were ever asked for, and of their nodes. They outlive a node's absence. Pure. */
 import type { FleetNode, Placement } from '../catalogue/edition.ts'
-import { Gauge, NodeGauge, worthOf } from './gauge.ts'
+import { Gauge, NodeGauge } from './gauge.ts'
+import { HotNumbers } from './hot-numbers.ts'
 import { Usual } from './usual.ts'
 
 const sweepAbove = 20_000
 
 export class Gauges {
+  readonly numbers = new HotNumbers()
   private readonly gauges = new Map<string, Gauge>()
   private readonly nodes = new Map<string, NodeGauge>()
   private readonly usual = new Map<string, Usual>()
-  private readonly numbered: (Gauge | undefined)[] = []
-  private readonly free: number[] = []
+  private readonly placed = new Map<number, Gauge>()
+  private stale: NodeGauge[] = []
   private sweepAt = sweepAbove
 
-  of(placement: Placement): Gauge {
+  /** @returns the gauge, and whether its placement is another than before, so that its numbers must be made anew */
+  of(placement: Placement): { gauge: Gauge; isNew: boolean } {
     const { node, model, edition } = placement
     const key = `${node.handle.id}\n${model.id}`
     let gauge = this.gauges.get(key)
-    if (gauge === undefined) {
-      if (this.gauges.size >= this.sweepAt) this.sweep()
-      const number = this.free.pop() ?? this.numbered.length
-      gauge = new Gauge(number, placement, this.ofNode(node), this.usualOf(edition.identity.canonical))
-      this.numbered[number] = gauge
+    if (gauge === undefined || gauge.placement.edition !== edition) {
+      if (gauge !== undefined) this.drop(gauge)
+      else if (this.gauges.size >= this.sweepAt) this.sweep()
+      const of = this.usualOf(edition.identity.canonical)
+      gauge = new Gauge(placement, this.ofNode(node), of, this.numbers)
       this.gauges.set(key, gauge)
+      this.placed.set(gauge.at, gauge)
+      return { gauge, isNew: true }
     }
-    if (gauge.placement !== placement) {
-      gauge.placement = placement
-      gauge.seen = null
-    }
-    gauge.worth = worthOf(edition.quality)
-    return gauge
+    const isNew = gauge.placement !== placement
+    gauge.placement = placement
+    return { gauge, isNew }
   }
 
-  byNumber(number: number): Gauge | undefined {
-    return this.numbered[number]
+  at(place: number): Gauge | undefined {
+    return this.placed.get(place)
+  }
+
+  /** The node has a new picture. */
+  changed({ handle }: FleetNode): void {
+    const node = this.nodes.get(handle.id)
+    if (node === undefined || node.isStale) return
+    node.isStale = true
+    this.stale.push(node)
+  }
+
+  /** Gauges of nodes that changed since the last call. */
+  takeStale(): readonly NodeGauge[] {
+    if (this.stale.length === 0) return this.stale
+    const taken = this.stale
+    this.stale = []
+    for (const node of taken) node.isStale = false
+    return taken
   }
 
   private ofNode({ handle }: FleetNode): NodeGauge {
     let gauge = this.nodes.get(handle.id)
     if (gauge === undefined) {
-      gauge = new NodeGauge()
+      gauge = new NodeGauge(this.numbers)
       this.nodes.set(handle.id, gauge)
     }
     return gauge
@@ -48,29 +67,38 @@ export class Gauges {
   private usualOf(canonical: string): Usual {
     let usual = this.usual.get(canonical)
     if (usual === undefined) {
-      usual = new Usual()
+      usual = new Usual(this.numbers)
       this.usual.set(canonical, usual)
     }
     return usual
   }
 
+  /** Another model goes by its id now. What is still answered there keeps its numbers. */
+  private drop(gauge: Gauge): void {
+    if (gauge.get('inFlight') > 0) return
+    this.placed.delete(gauge.at)
+    gauge.forget()
+  }
+
   /** Forgets what is nowhere now: a fleet whose nodes and models come and go for ever is not remembered for ever. */
   private sweep(): void {
-    const nodes = new Set<NodeGauge>()
-    const names = new Set<string>()
     for (const [key, gauge] of this.gauges) {
-      const { placement, number } = gauge
-      if (gauge.inFlight > 0 || placement.edition.holders[placement.at] === placement) {
-        nodes.add(gauge.node)
-        names.add(placement.edition.identity.canonical)
-        continue
-      }
+      const { placement } = gauge
+      if (gauge.get('inFlight') > 0 || placement.edition.holders[placement.at] === placement) continue
       this.gauges.delete(key)
-      this.numbered[number] = undefined
-      this.free.push(number)
+      this.drop(gauge)
     }
-    for (const [id, node] of this.nodes) if (!nodes.has(node)) this.nodes.delete(id)
-    for (const name of this.usual.keys()) if (!names.has(name)) this.usual.delete(name)
+    const used = new Set([...this.gauges.values()].map(({ usual }) => usual))
+    for (const [name, usual] of this.usual) {
+      if (used.has(usual)) continue
+      this.usual.delete(name)
+      usual.forget()
+    }
+    for (const [id, node] of this.nodes) {
+      if (node.gauges.length > 0) continue
+      this.nodes.delete(id)
+      node.forget()
+    }
     this.sweepAt = Math.max(sweepAbove, this.gauges.size * 2)
   }
 }

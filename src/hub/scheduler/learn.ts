@@ -14,10 +14,11 @@ export interface Conditions {
 const leastDecoded = 8
 const leastRead = 64
 
-export function conditionsOf({ inFlight, slots, node }: Gauge): Conditions {
+export function conditionsOf(gauge: Gauge): Conditions {
+  const inFlight = gauge.get('inFlight')
   return {
-    beside: Math.min(inFlight, slots - 1),
-    shared: 1 + Math.min(4, Math.max(0, node.inFlight - inFlight)),
+    beside: Math.min(inFlight, gauge.get('slots') - 1),
+    shared: 1 + Math.min(4, Math.max(0, gauge.node.inFlight - inFlight)),
   }
 }
 

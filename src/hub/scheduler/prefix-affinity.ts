@@ -32,23 +32,23 @@ export class PrefixAffinity {
 
   /** The request goes there. */
   sent(demand: Demand, gauge: Gauge, promptTokens: number): void {
-    const { number, served } = gauge
-    for (const block of demand.blocks) this.memory.note(block, number, served, 0)
+    const { at, served } = gauge
+    for (const block of demand.blocks) this.memory.note(block, at, served, 0)
     this.noteSession(demand, gauge, promptTokens)
   }
 
   /** @param tokens of prompt and answer together, which the next turn begins with */
-  noteSession({ session }: Demand, { number, served }: Gauge, tokens: number): void {
-    if (session !== 0) this.memory.note(session, number, served, Math.round(tokens))
+  noteSession({ session }: Demand, { at, served }: Gauge, tokens: number): void {
+    if (session !== 0) this.memory.note(session, at, served, Math.round(tokens))
   }
 
-  private readonly take = ({ gauge: number, served, value }: SeenAt): void => {
-    const gauge = this.gauges.byNumber(number)
+  private readonly take = ({ gauge: place, served, value }: SeenAt): void => {
+    const gauge = this.gauges.at(place)
     if (gauge === undefined || served <= gauge.cachedFrom) return
-    if (gauge.served - served > gauge.slots * requestsPerSlot) return
+    if (gauge.served - served > gauge.get('slots') * requestsPerSlot) return
     const tokens = (this.chars > 0 ? this.chars * gauge.usual.tokensPerByte : value) * gauge.cacheHit
-    if (gauge.mark === this.mark && gauge.markTokens >= tokens) return
-    gauge.mark = this.mark
-    gauge.markTokens = tokens
+    if (gauge.get('mark') === this.mark && gauge.get('markTokens') >= tokens) return
+    gauge.set('mark', this.mark)
+    gauge.set('markTokens', tokens)
   }
 }

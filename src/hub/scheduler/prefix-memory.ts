@@ -67,7 +67,7 @@ const sets = 16_384
 const ways = 8
 
 export interface SeenAt {
-  /** Number of the gauge, the count of its requests then, and what was noted. */
+  /** Place of the gauge, the count of its requests then, and what was noted. */
   gauge: number
   served: number
   value: number

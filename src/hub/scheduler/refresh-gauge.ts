@@ -3,35 +3,62 @@ import { USUAL_DRIVE_BYTES_PER_S } from '../../planner/index.ts'
 import type { NodeModel, RunningModel } from '../../protocol/model.ts'
 import type { NodeState } from '../../protocol/node.ts'
 import type { Gauge } from './gauge.ts'
+import { coolingS } from './predict-finish.ts'
 import { guessSpeed, type SpeedEstimates } from './speed-estimate.ts'
 
 /** Engines take this long beside reading the file, until a load was measured. Seconds. */
 const warmUpS = 2
 /** Figures are made anew after this long though nothing was heard: evidence ages. Seconds. */
 const refreshS = 60
-/** A running model that was not asked for so long is missed half as much. Seconds. */
-const coolingS = 600
 /** A model takes more memory than its file: cache and buffers. */
 const overFile = 1.15
+/** How much shorter than the context a prompt must be estimated to be surely short enough. */
+const margin = 1.1
 
 export function refreshGauge(gauge: Gauge, estimates: SpeedEstimates, nowS: number): void {
   const { model, node } = gauge.placement
   const { state } = node
   const running = state.running.find(({ id }) => id === model.id)
-  gauge.seen = state
-  gauge.dueS = nowS + refreshS
-  gauge.trusted = state.state === 'ready'
-  if (running?.parallel) gauge.slots = running.parallel
-  gauge.contextTokens = running?.contextTokens ?? 0
-  if (model.state === 'ready') gauge.loadingSinceS = 0
-  else gauge.cachedFrom = gauge.served
-  if (model.state === 'loading' && gauge.loadingSinceS === 0) gauge.loadingSinceS = nowS
+  gauge.set('dueS', nowS + refreshS)
+  if (running?.parallel) gauge.set('slots', running.parallel)
+  const longest = Math.min(running?.contextTokens ?? 1e9, model.contextMax ?? 1e9)
+  gauge.set('contextTokens', longest / margin)
+  gauge.set('rank', rankOf(model, state))
   takeEstimate(gauge, estimates, running)
   seed(gauge, running, nowS)
   takeMeasured(gauge, nowS)
-  gauge.loadS = loadSeconds(gauge, model)
-  gauge.evictS = evictionCost(gauge, state, model)
-  gauge.evictAtS = nowS
+  gauge.set('loadS', loadSeconds(gauge, model))
+  takeState(gauge, model, nowS)
+  gauge.set('evictS', evictionCost(gauge, state, model))
+  gauge.set('evictAtS', nowS)
+}
+
+/** What of the class does not depend on the request: see contest.ts. */
+function rankOf(model: NodeModel, state: NodeState): number {
+  const isTooBig = model.state !== 'ready' && model.sizeBytes > state.memory.budgetBytes
+  const isTrusted = state.state === 'ready'
+  return (isTrusted ? 0 : 8) + (model.state === 'failed' ? 4 : 0) + (isTooBig ? 2 : 0)
+}
+
+function takeState(gauge: Gauge, model: NodeModel, nowS: number): void {
+  if (model.state === 'ready') {
+    gauge.set('cold', 0)
+    gauge.set('loadEndS', 0)
+    return
+  }
+  // Held already, and nothing held is unloaded: the picture is from before the load.
+  if (gauge.get('cold') === 0 && gauge.get('inFlight') > 0) return
+  gauge.cachedFrom = gauge.served
+  if (model.state !== 'loading') {
+    gauge.set('cold', 2)
+    return
+  }
+  const { progress } = model
+  const loadS = gauge.get('loadS')
+  gauge.set('cold', 1)
+  if (progress?.etaS != null) gauge.set('loadEndS', nowS + progress.etaS)
+  else if (progress?.percent != null) gauge.set('loadEndS', nowS + loadS * (1 - progress.percent / 100))
+  else if (gauge.get('loadEndS') === 0) gauge.set('loadEndS', nowS + loadS / 2)
 }
 
 /** Speeds anew from estimate and evidence. */
@@ -40,11 +67,11 @@ export function takeMeasured(gauge: Gauge, nowS: number): void {
   if (estimate === null) return
   const decode = gauge.decode.ratio(nowS)
   const prefill = gauge.prefill.ratio(nowS)
-  gauge.decode0 = estimate.decode0 * decode
-  gauge.decode1 = estimate.decode1 * decode
-  gauge.prefill0 = estimate.prefill0 * prefill
-  gauge.prefill1 = estimate.prefill1 * prefill
-  gauge.crowding = estimate.crowding
+  gauge.set('decode0', estimate.decode0 * decode)
+  gauge.set('decode1', estimate.decode1 * decode)
+  gauge.set('prefill0', estimate.prefill0 * prefill)
+  gauge.set('prefill1', estimate.prefill1 * prefill)
+  gauge.set('crowding', estimate.crowding)
   gauge.decodeBasis = gauge.decode.evidence(nowS) >= 0.5 ? 'measured' : estimate.basis
   gauge.prefillBasis = gauge.prefill.evidence(nowS) >= 0.5 ? 'measured' : estimate.basis
 }
@@ -55,9 +82,9 @@ function takeEstimate(gauge: Gauge, estimates: SpeedEstimates, running: RunningM
   const engine = running?.engine || model.engine || engines[0] || 'llama.cpp'
   const planned = profile === null ? null : estimates.find(profile, model, edition, engineName(engine))
   // Come back soon for what is being worked out.
-  if (planned === undefined) gauge.dueS = 0
-  const next = planned ?? guessSpeed(model)
+  if (planned === undefined) gauge.set('dueS', 0)
   const before = gauge.estimate
+  const next = planned ?? guessSpeed(model)
   if (before !== null && before !== next) {
     gauge.decode.rebase(before.decode0 / next.decode0)
     gauge.prefill.rebase(before.prefill0 / next.prefill0)
@@ -82,19 +109,19 @@ function seed(gauge: Gauge, running: RunningModel | undefined, nowS: number): vo
 
 function loadSeconds(gauge: Gauge, model: NodeModel): number {
   const { measuredLoadS, node } = gauge
-  gauge.loadBasis =
-    measuredLoadS !== null ? 'measured' : node.loadBytesPerS !== null ? 'calibrated' : 'modelled'
+  const ofNode = node.loadBytesPerS
+  gauge.loadBasis = measuredLoadS !== null ? 'measured' : ofNode !== null ? 'calibrated' : 'modelled'
   if (measuredLoadS !== null) return measuredLoadS
-  if (node.loadBytesPerS !== null) return warmUpS / 2 + model.sizeBytes / node.loadBytesPerS
+  if (ofNode !== null) return warmUpS / 2 + model.sizeBytes / ofNode
   return warmUpS + model.sizeBytes / USUAL_DRIVE_BYTES_PER_S
 }
 
 /** What is driven out of memory must be loaded again if it is asked for, which is likelier the hotter it is. Seconds. */
-function evictionCost({ loadS }: Gauge, state: NodeState, model: NodeModel): number {
+function evictionCost(gauge: Gauge, state: NodeState, model: NodeModel): number {
   const { budgetBytes, usedBytes } = state.memory
   let missing = model.sizeBytes * overFile - (budgetBytes - usedBytes)
   if (missing <= 0 || state.running.length === 0) return 0
-  const perByte = loadS / Math.max(1, model.sizeBytes)
+  const perByte = gauge.get('loadS') / Math.max(1, model.sizeBytes)
   const coldestFirst = [...state.running].sort((a, b) => b.idleS - a.idleS)
   let cost = 0
   for (const { memoryBytes, active, idleS } of coldestFirst) {

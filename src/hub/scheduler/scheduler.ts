@@ -7,10 +7,11 @@ import { HolonError } from '../../core/errors.ts'
 import { type Lane, type ServiceLevel, serviceLevels } from '../../protocol/lane.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
-import { isTier, type Tier } from '../../protocol/tier.ts'
+import { isTier } from '../../protocol/tier.ts'
 import { type Caller, owner } from '../auth/caller.ts'
 import { wantedBy } from '../auth/wanted-by.ts'
 import type { Catalogue, Found } from '../catalogue/catalogue.ts'
+import type { Placement } from '../catalogue/edition.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
 import { type Entrants, holdContest, type Rules, Verdict } from './contest.ts'
 import { type Asked, type Decision, Decisions } from './decisions.ts'
@@ -22,14 +23,14 @@ import { PrefixAffinity } from './prefix-affinity.ts'
 import { refreshGauge, takeMeasured } from './refresh-gauge.ts'
 import { routeText } from './route-text.ts'
 import { SpeedEstimates } from './speed-estimate.ts'
-import { contestTier, type Tiered } from './tier-contest.ts'
+import { contestTier } from './tier-contest.ts'
 import { whyHard } from './tiers.ts'
 
 /** What happens when no placement keeps the lane's level: served as well as can be, or refused. */
 export type LevelPolicy = 'effort' | 'enforce'
 
 export interface SchedulerOptions {
-  catalogue: Pick<Catalogue, 'find' | 'offeredOn'>
+  catalogue: Pick<Catalogue, 'find' | 'offeredOn' | 'index'>
   clock: Clock
   level?: LevelPolicy
   /** Choices to remember for explanations. */
@@ -90,6 +91,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.options = options
     this.decisions = new Decisions(options.remember)
+    options.catalogue.index.onRead = (node) => this.gauges.changed(node)
     this.estimates = new SpeedEstimates((work) => {
       options.clock.after(0, work)
     })
@@ -136,7 +138,12 @@ export class Scheduler {
   private decide({ id, model, lane, demand, passed, caller = owner }: Question) {
     const timeMs = this.options.clock.now()
     this.nowS = timeMs / 1000
+    requireTierable(model, demand)
+    const found = this.find(model, lane, caller)
+    for (const node of this.gauges.takeStale()) for (const gauge of node.gauges) this.refresh(gauge)
+    const entrants = this.entrantsOf(found, lane)
     const rules: Rules = {
+      numbers: this.gauges.numbers,
       size: demand,
       mark: this.affinity.markFor(demand),
       nowS: this.nowS,
@@ -145,12 +152,11 @@ export class Scheduler {
       passed: passed ?? nobody,
       able: null,
     }
-    const tiered = lane !== null && isTier(model) ? this.chooseTier(model, lane, demand, caller, rules) : null
-    const entrants =
-      tiered?.entrants ??
-      this.entrantsOf(wantedBy(caller, model, this.options.catalogue.find(model, lane)), lane)
+    const isTiered = lane !== null && isTier(model)
+    const tiered = isTiered ? contestTier(model, demand, entrants, rules, this.verdict) : null
     if (tiered === null) holdContest(entrants, rules, this.verdict)
-    const gauge = entrants.gauges[this.verdict.winner]
+    const contested = tiered?.entrants ?? entrants
+    const gauge = contested.gauges[this.verdict.winner]
     if (gauge === undefined) throw nobodyCan(model)
     const asked: Asked = {
       id,
@@ -160,7 +166,7 @@ export class Scheduler {
       tier: tiered?.tier ?? null,
       hard: tiered === null ? 'none' : whyHard(demand),
     }
-    return { gauge, entrants, rules, asked }
+    return { gauge, entrants: contested, rules, asked }
   }
 
   /** The request goes to its choice. Tell `over` exactly once. */
@@ -169,13 +175,13 @@ export class Scheduler {
     const claim: Claim = {
       choice,
       conditions: conditionsOf(gauge),
-      isCold: choice.model.state === 'disk' && gauge.inFlight === 0,
+      isCold: gauge.get('cold') === 2 && gauge.get('inFlight') === 0,
       over: false,
     }
-    if (claim.isCold) gauge.loadingSinceS = this.options.clock.now() / 1000
-    gauge.inFlight++
-    gauge.node.inFlight++
-    gauge.workS += predicted.serviceS
+    if (claim.isCold) gauge.set('loadEndS', this.options.clock.now() / 1000 + gauge.get('loadS'))
+    gauge.set('inFlight', gauge.get('inFlight') + 1)
+    gauge.node.count(1)
+    gauge.set('workS', gauge.get('workS') + predicted.serviceS)
     gauge.served++
     this.affinity.sent(demand, gauge, predicted.promptTokens)
     return claim
@@ -184,13 +190,13 @@ export class Scheduler {
   /** Its engine is held. @param seconds it took */
   held(claim: Claim, lease: EngineLease, seconds: number): void {
     const { gauge } = claim.choice
-    gauge.slots = Math.max(1, lease.parallel)
+    gauge.set('slots', Math.max(1, lease.parallel))
     gauge.parameters = lease.parameters
-    gauge.loadingSinceS = 0
+    gauge.set('cold', 0)
     if (!claim.isCold) return
     claim.isCold = false
     learnLoad(gauge, seconds)
-    gauge.seen = null
+    gauge.set('loadS', gauge.measuredLoadS ?? gauge.get('loadS'))
   }
 
   /** It is over there. @param record of the whole request; null when it goes on elsewhere */
@@ -198,9 +204,10 @@ export class Scheduler {
     if (claim.over) return
     claim.over = true
     const { gauge, demand, predicted, decision, serial } = claim.choice
-    gauge.inFlight--
-    gauge.node.inFlight--
-    gauge.workS = gauge.inFlight === 0 ? 0 : Math.max(0, gauge.workS - predicted.serviceS)
+    const left = gauge.get('inFlight') - 1
+    gauge.set('inFlight', left)
+    gauge.node.count(-1)
+    gauge.set('workS', left === 0 ? 0 : Math.max(0, gauge.get('workS') - predicted.serviceS))
     if (decision.serial === serial) {
       decision.outcome = record
       decision.movedOn = record === null
@@ -216,30 +223,28 @@ export class Scheduler {
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)
 
-  private chooseTier(
-    asked: Tier,
-    lane: Lane,
-    demand: Demand,
-    caller: NonNullable<Question['caller']>,
-    rules: Rules,
-  ): Tiered {
-    if (demand.endpoint === 'embedding') {
-      throw new HolonError('invalid_parameter', `"${asked}" chooses among models that generate text.`, {
-        param: 'model',
-        hint: 'Embeddings of two models cannot be compared: name the embedding model.',
-      })
-    }
-    const found = wantedBy(caller, asked, this.options.catalogue.offeredOn(lane))
-    return contestTier(asked, demand, this.entrantsOf(found, lane), rules, this.verdict)
+  /** What may be chosen from. */
+  private find(model: string, lane: Lane | null, caller: NonNullable<Question['caller']>): Found {
+    const { catalogue } = this.options
+    const isTiered = lane !== null && isTier(model)
+    return wantedBy(caller, model, isTiered ? catalogue.offeredOn(lane) : catalogue.find(model, lane))
+  }
+
+  private gaugeOf(placement: Placement): Gauge {
+    const { gauge, isNew } = this.gauges.of(placement)
+    if (isNew) this.refresh(gauge)
+    return gauge
   }
 
   private entrantsOf(found: Found, lane: Lane | null): Entrants {
     let entrants = this.entrants.get(found)
     if (entrants === undefined) {
       const { held } = found
+      const gauges = held.map(({ placement }) => this.gaugeOf(placement))
       const isOrdinary = (own: boolean) => lane === 'experimental' && !own
       entrants = {
-        gauges: held.map(({ placement }) => this.gauges.of(placement)),
+        gauges,
+        places: Int32Array.from(gauges, ({ at }) => at),
         background: Uint8Array.from(held, ({ background }) => (background ? 1 : 0)),
         ordinary: Uint8Array.from(held, ({ own }) => (isOrdinary(own) ? 1 : 0)),
       }
@@ -247,6 +252,15 @@ export class Scheduler {
     }
     return entrants
   }
+}
+
+/** @throws HolonError invalid_parameter for what no tier can choose */
+function requireTierable(model: string, { endpoint }: Demand): void {
+  if (endpoint !== 'embedding' || !isTier(model)) return
+  throw new HolonError('invalid_parameter', `"${model}" chooses among models that generate text.`, {
+    param: 'model',
+    hint: 'Embeddings of two models cannot be compared: name the embedding model.',
+  })
 }
 
 const whereIs = ({ placement }: Gauge) => ({ node: placement.node.handle, model: placement.model })

@@ -101,6 +101,7 @@ function group(all: Entrants): readonly Grouped[] {
       gauges,
       entrants: {
         gauges,
+        places: Int32Array.from(gauges, ({ at }) => at),
         background: Uint8Array.from(indexes, (index) => all.background[index]!),
         ordinary: Uint8Array.from(indexes, (index) => all.ordinary[index]!),
       },

@@ -57,7 +57,7 @@ export class HeadPart extends LlamaPart {
     const progress = new AnswerProgress(serving, () => wire.bytes())
     this.progress = progress
     this.watch(serving.child)
-    return { memoryBytes: null, lease: () => this.lease(serving, progress) }
+    return this.runningPart(() => this.lease(serving, progress))
   }
 
   protected async look(): Promise<string | null> {
@@ -74,6 +74,8 @@ export class HeadPart extends LlamaPart {
       ...{ contextTokens, pooling: shape.pooling },
     })
     args.push(...deviceArguments(settings, shape.layers, endpoints))
+    // Its own search for a fit would undo the plan.
+    if (!args.includes('--fit') && flags.has('--fit')) args.push('--fit', 'off')
     // Its prompt cache, 8 GiB of this machine's memory by itself, would fetch the KV of far layers over the wire.
     if (flags.has('--cache-ram')) args.push('--cache-ram', '0')
     for (const { path, scale } of settings.lora) {

@@ -8,6 +8,8 @@ export const llamaRpc: PoolEngine = {
   id: 'llama-rpc',
   title: 'llama.cpp RPC',
   concurrent: true,
+  // A head that cannot reach a worker aborts at once.
+  workersFirst: true,
   layout: layoutLlamaRpc,
   inspect: inspectLlamaRpc,
   open: openLlamaRpc,

@@ -117,7 +117,8 @@ function checkMember({ node, facts, layers }: PlannedMember, head: PlannedMember
   }
 }
 
-const impossible = (why: string, hint: string): HolonError => new HolonError('pool_impossible', why, { hint })
+const impossible = (why: string, hint?: string): HolonError =>
+  new HolonError('pool_impossible', why, { hint })
 
 /** What the head says to llama-server of devices: `endpoints` as reached from the head, in the order of `workers`. */
 export function deviceArguments(
@@ -136,7 +137,7 @@ export function deviceArguments(
   const offloaded = split.reduce((sum, layers) => sum + layers, 0)
   const args = ['--rpc', endpoints.join(',')]
   args.push('--device', [...names, ...own].join(','), '--tensor-split', split.join(','))
-  args.push('-ngl', String(offloaded), '--fit', 'off')
+  args.push('-ngl', String(offloaded))
   // The name of the output layer, and of what models with tied embeddings use in its place.
   if (own.length === 0) args.push('--override-tensor', '^(output|token_embd)\\.weight$=CPU')
   return args

@@ -45,7 +45,8 @@ async function openHead(
     )
   }
   signal.throwIfAborted()
-  const wire = await openWire({ spec, log: host.log })
+  // It dials its workers; nobody dials it.
+  const wire = await openWire({ spec: { ...spec, wire: { ...spec.wire, host: null } }, log: host.log })
   return new HeadPart({ spec, settings, host, build: found, wire, modelPath: model.path, shape })
 }
 

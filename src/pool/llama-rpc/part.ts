@@ -2,6 +2,7 @@
 import { systemClock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import type { Spawned } from '../../engines/shared/spawn.ts'
+import { residentMemory } from '../../profile/process-memory.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import { isStopped } from '../shared/stopped-process.ts'
@@ -28,6 +29,7 @@ export abstract class LlamaPart implements OpenPart {
   private cancelLook: () => void = () => undefined
   private stopping: Promise<void> | null = null
   private lostWire: string | null = null
+  private measured: number | null = null
 
   constructor(wire: Wire) {
     this.wire = wire
@@ -55,14 +57,11 @@ export abstract class LlamaPart implements OpenPart {
   }
 
   stop(): Promise<void> {
-    this.stopping ??= (async () => {
-      this.cancelLook()
-      this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
-      // The engine first: a head that still has its workers ends in peace, and they free its memory.
-      await this.child?.stop(graceMs).catch(() => undefined)
+    // The engine first: a head that still has its workers ends in peace, and they free its memory.
+    this.stopping ??= this.end(async () => {
+      await this.child?.stop(graceMs)
       await this.wire.close()
-      await this.afterEnd()
-    })()
+    })
     return this.stopping
   }
 
@@ -70,6 +69,17 @@ export abstract class LlamaPart implements OpenPart {
   /** Why the engine can do no more, though its process lives; null when it can. */
   protected abstract look(): Promise<string | null>
   protected async afterEnd(): Promise<void> {}
+
+  /** What `start` resolves with; its memory is the latest figure whenever it is read. */
+  protected runningPart(lease: RunningPart['lease']): RunningPart {
+    const memory = (): number | null => this.measured
+    return {
+      lease,
+      get memoryBytes() {
+        return memory()
+      },
+    }
+  }
 
   /** From now on the end of the process is the end of the part. */
   protected watch(child: Spawned & { enginePid: number }): void {
@@ -82,7 +92,17 @@ export abstract class LlamaPart implements OpenPart {
     if (this.stopping) return
     this.ended.abort(new HolonError('engine_crashed', sentence, { source: 'engine' }))
     this.tellDied(sentence)
-    void this.stop()
+    // Peers hear of it at once; an engine that is broken or stopped would use none of its grace.
+    this.stopping = this.end(async () => {
+      await Promise.all([this.wire.close(), this.child?.stop(0)])
+    })
+  }
+
+  private async end(all: () => Promise<void>): Promise<void> {
+    this.cancelLook()
+    this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
+    await all().catch(() => undefined)
+    await this.afterEnd().catch(() => undefined)
   }
 
   private lookAgain(): void {
@@ -96,9 +116,9 @@ export abstract class LlamaPart implements OpenPart {
 
   private async lookOnce(): Promise<string | null> {
     const pid = this.child?.enginePid
-    if (pid !== undefined && (await isStopped(pid))) {
-      return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
-    }
+    if (pid === undefined) return null
+    this.measured = (await residentMemory([pid])).get(pid) ?? this.measured
+    if (await isStopped(pid)) return 'The engine was stopped (SIGSTOP, or a debugger) and answers nobody.'
     return this.look()
   }
 

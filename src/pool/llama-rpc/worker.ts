@@ -49,7 +49,7 @@ export class WorkerPart extends LlamaPart {
       )
     }
     wire.offer('rpc', worker.port, { oneAtATime: true })
-    return { memoryBytes: null, lease: null }
+    return this.runningPart(null)
   }
 
   protected async look(): Promise<null> {

@@ -19,7 +19,24 @@ function shown(of: RankOrder) {
 }
 
 test('a rank of the ring', () => {
-  expect(shown(order)).toMatchInlineSnapshot()
+  expect(shown(order)).toMatchInlineSnapshot(`
+    {
+      "args": "-c LAUNCHER ring --model /models/x --host 127.0.0.1 --port 8080 --log-level INFO",
+      "command": "/venv/bin/python3",
+      "env": {
+        "HF_HUB_OFFLINE": "1",
+        "MLX_HOSTFILE": "/run/mlx-a/group.json",
+        "MLX_IBV_DEVICES": null,
+        "MLX_JACCL_COORDINATOR": null,
+        "MLX_JACCL_RING": null,
+        "MLX_METAL_FAST_SYNCH": null,
+        "MLX_RANK": "1",
+        "MLX_RING_VERBOSE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+      },
+    }
+  `)
 })
 
 test('a rank over RDMA', () => {
@@ -28,7 +45,24 @@ test('a rank over RDMA', () => {
     ['rdma_en3', null],
   ]
   const jaccl = { ...order, backend: 'jaccl' as const, coordinator: '192.168.0.1:50100' }
-  expect(shown({ ...jaccl, settings: { strategy: 'tensor', rdma } })).toMatchInlineSnapshot()
+  expect(shown({ ...jaccl, settings: { strategy: 'tensor', rdma } })).toMatchInlineSnapshot(`
+    {
+      "args": "-c LAUNCHER jaccl --model /models/x --host 127.0.0.1 --port 8080 --log-level INFO",
+      "command": "/venv/bin/python3",
+      "env": {
+        "HF_HUB_OFFLINE": "1",
+        "MLX_HOSTFILE": null,
+        "MLX_IBV_DEVICES": "/run/mlx-a/group.json",
+        "MLX_JACCL_COORDINATOR": "192.168.0.1:50100",
+        "MLX_JACCL_RING": null,
+        "MLX_METAL_FAST_SYNCH": null,
+        "MLX_RANK": "1",
+        "MLX_RING_VERBOSE": null,
+        "PYTHONUNBUFFERED": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+      },
+    }
+  `)
 })
 
 test('a stage of a pipeline', () => {

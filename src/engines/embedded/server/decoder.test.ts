@@ -184,6 +184,40 @@ describe('the decoder', () => {
     expect(order).toEqual(['first', 'second'])
   })
 
+  test('queues the next batch before it hands out the tokens of the last one', async () => {
+    const { context, run } = setUp()
+    const events: string[] = []
+    context.beforeDecode = () => events.push('decode')
+    const onToken = (token: number) => {
+      events.push(`token ${token}`)
+      return 'go' as const
+    }
+    await run(5, [1, 2], { onToken })
+    expect(events).toEqual(['decode', 'decode', 'token 1', 'decode', 'token 2'])
+  })
+
+  test('throws away what was computed for an answer that was told to stop meanwhile', async () => {
+    const { context, run } = setUp()
+    const prompt = [5, 6, 7, 8]
+    const outcome = await run(0, [1, 2, 3, 4], {
+      prompt,
+      onToken: (token) => (token === 2 ? 'stop' : 'go'),
+    })
+    expect(outcome).toMatchObject({ finish: 'stop', predictedTokens: 2 })
+    expect(context.batches).toHaveLength(3)
+    // The token it stopped at was decoded all the same, so the cache holds it.
+    expect(await run(0, [9], { prompt: [...prompt, 1, 2, 50] })).toMatchObject({ cachedTokens: 6 })
+  })
+
+  test('reads prompts that came together in one batch', async () => {
+    const { context, run } = setUp()
+    await Promise.all([run(5, [1]), run(6, [1])])
+    expect(context.batches[0]).toEqual([
+      [0, 0, 5],
+      [1, 0, 6],
+    ])
+  })
+
   test('takes up a conversation where its sequence left off', async () => {
     const { context, run } = setUp()
     const prompt = [5, 6, 7, 8]

@@ -29,6 +29,8 @@ function endNow(): void {
 }
 
 async function serve(config: ServerConfig): Promise<void> {
+  // The decoder queues a sampling behind its decode: with a second worker thread it would read unfinished logits.
+  if (process.env.UV_THREADPOOL_SIZE !== '1') throw new Error('The engine needs UV_THREADPOOL_SIZE=1.')
   const loaded = await loadModel(config, {
     progress: (progress) => tell({ type: 'progress', progress }),
     log: (line) => tell({ type: 'log', line }),
