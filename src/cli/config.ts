@@ -40,6 +40,8 @@ export interface Config {
   preload: readonly string[]
   /** Unload a model after this many idle seconds; 0 keeps it. */
   idleUnloadS: number
+  /** What happens when no machine keeps a lane's level: `effort` serves as well as can be, `enforce` refuses. */
+  level: 'effort' | 'enforce'
   hfToken: string | null
   /** Serve TLS with this certificate and key, files in PEM. */
   tls: { cert: string; key: string } | null
@@ -88,6 +90,7 @@ const fields = {
   model: text.optional(),
   preload: z.union([text, z.array(text)]).optional(),
   idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
+  level: z.enum(['effort', 'enforce'], { error: 'must be effort or enforce' }).default('effort'),
   hf_token: text.optional(),
   tls_cert: text.optional(),
   tls_key: text.optional(),
@@ -144,6 +147,7 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     model: pick('model') ?? null,
     preload: listOf(pick('preload')),
     idleUnloadS: pick('idle_unload_s'),
+    level: pick('level'),
     hfToken: pick('hf_token') ?? null,
     tls: bothOrNeither(pick('tls_cert'), pick('tls_key')),
     tlsCa: pick('tls_ca') ?? null,

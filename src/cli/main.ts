@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
+import { registerExplain } from './commands/explain.ts'
 import { registerJoin } from './commands/join.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerLoad } from './commands/load.ts'
@@ -43,6 +44,7 @@ for (const register of [
   registerLogout,
   registerStatus,
   registerModels,
+  registerExplain,
   registerPull,
   registerRm,
   registerRun,

@@ -55,6 +55,7 @@ export async function startHolon(
         home: config.home.root,
         databaseUrl: config.databaseUrl ?? undefined,
         apiKey: config.apiKey ?? undefined,
+        level: config.level,
         localKey,
         tls: config.tls ?? undefined,
         assetsDir: join(packageFolder, 'web', 'dist'),

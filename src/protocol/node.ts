@@ -20,9 +20,6 @@ export const nodeLink = z.object({
   agentVersion: z.string().nullable(),
   /** Round trip of the latest heartbeat, milliseconds. */
   rttMs: z.number().nullable(),
-  /** Bytes per second from hub to node and back through the tunnel, measured rarely; nothing before the first. */
-  downBytesS: z.number().nonnegative().nullish(),
-  upBytesS: z.number().nonnegative().nullish(),
 })
 export type NodeLink = z.infer<typeof nodeLink>
 

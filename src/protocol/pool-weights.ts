@@ -50,7 +50,10 @@ export interface WeightMember {
   /** @throws HolonError disk_full before a byte is written, when this much more does not fit */
   prepare(bytes: number): Promise<void>
   /** Serves those of these files that it has, now or later, on this address until the signal is aborted. */
-  serve(at: { list: WeightList; host: string; secret: string }, signal: AbortSignal): Promise<{ port: number }>
+  serve(
+    at: { list: WeightList; host: string; secret: string },
+    signal: AbortSignal,
+  ): Promise<{ port: number }>
   /**
    * Gets one file, going on where an earlier try stopped, and verifies it.
    * @throws HolonError download_failed, checksum_mismatch, disk_full; the signal's reason

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import type { EngineLease } from './lease.ts'
 import type { LoadProgress } from './model.ts'
 import { modelHeader } from './model-header.ts'
+import type { WeightMember } from './pool-weights.ts'
 
 export const poolEngineIds = ['llama-rpc', 'mlx', 'exo', 'vllm', 'attached'] as const
 export type PoolEngineId = (typeof poolEngineIds)[number]
@@ -126,6 +127,8 @@ export interface OpenPart {
 /** What a machine does for pools. The local agent offers it directly, a remote one through the tunnel. */
 export interface PoolMember {
   inspect(question: { engine: PoolEngineId; model: string }): Promise<MemberFacts>
+  /** The files of models here; absent where they cannot be given or taken. */
+  readonly weights?: WeightMember
   /** @throws HolonError when the part cannot be opened; nothing is left behind then */
   open(spec: PartSpec, signal: AbortSignal): Promise<OpenPart>
   /** Listens for one probe of a peer for at most a minute. `secret` as in a wire. */

@@ -76,7 +76,7 @@ async function scan(name: string): Promise<Record<string, string>> {
 /** Processes of llama.cpp below an agent. */
 function engines(name: string): number[] {
   const { pid = 0 } = net.agents[name]!.child
-  return descendants(pid).filter((each) => /^(llama-server|ggml-rpc-serve)$/.test(commandOf(each)))
+  return descendants(pid).filter((each) => /^(llama-server|ggml-rpc-server)$/.test(commandOf(each)))
 }
 
 function commandOf(pid: number): string {
@@ -190,6 +190,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
   }, 400_000)
 
   test('when the pool is removed nothing of it is left on any machine', async () => {
+    expect(engines('oak').length).toBeGreaterThan(0)
     const removed = await net.owner(['pool', 'remove', 'big'])
     expect(removed.code).toBe(0)
     await eventually('every engine to end', () => names.every((name) => engines(name).length === 0), 60_000)

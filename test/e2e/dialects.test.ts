@@ -49,6 +49,19 @@ describe('Anthropic', () => {
     expect(usage.output_tokens).toBeGreaterThan(3)
   })
 
+  test('an answer that a stop sequence ended says which, whole and streamed', async () => {
+    const cold = { ...ask, ...({ temperature: 0 } as object) }
+    const { content } = await anthropic.messages.create(cold)
+    const word = /\b[a-z]{4,}\b/.exec(content[0]?.type === 'text' ? content[0].text : '')?.[0] ?? ''
+    const stopped = { ...cold, stop_sequences: ['never-said', word] }
+    const whole = await anthropic.messages.create(stopped)
+    const streamed = await anthropic.messages.stream(stopped).finalMessage()
+    for (const message of [whole, streamed]) {
+      expect(message).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence: word })
+      expect(JSON.stringify(message.content)).not.toContain(word)
+    }
+  })
+
   test('a forced tool is called, whole and streamed, and its result answered', async () => {
     const tools = [{ name: 'weather', description: 'Tells the weather.', input_schema: city }]
     const forced = { ...ask, max_tokens: 300, tools, tool_choice: { type: 'tool' as const, name: 'weather' } }

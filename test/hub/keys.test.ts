@@ -349,10 +349,10 @@ describe('revoking', () => {
   test('of an admin key ends the feed of events that it reads', async () => {
     const { key, info } = await make({ label: 'watcher', admin: true })
     const feed = await fetch(`${stand.url}/fleet/v1/events`, as(key))
-    const text = feed.text()
+    const ended = expect(feed.text()).rejects.toThrow()
     expect(feed.status).toBe(200)
     await manage('/fleet/v1/keys/revoke', { key: info.id })
-    await expect(text).rejects.toThrow()
+    await ended
   })
 
   test('of one that is forgotten takes it from the list, and a good one is not forgotten', async () => {

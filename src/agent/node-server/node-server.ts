@@ -19,6 +19,7 @@ import { awaitProbeRequest, inspectRequest, poolPaths, probeRequest } from '../.
 import { streamChanges } from './changes.ts'
 import { Holds } from './holds.ts'
 import { PoolParts } from './pool-parts.ts'
+import { weightsRoutes } from './pool-weights-routes.ts'
 import { EngineRelay } from './relay.ts'
 
 export interface NodeServerOptions {
@@ -64,6 +65,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
         return undefined
       }),
     ...(node.pool && parts ? poolRoutes(node.pool, parts) : {}),
+    ...(node.pool?.weights ? weightsRoutes(node.pool.weights) : {}),
   }
   return {
     handler: async (request, response) => {

@@ -22,6 +22,7 @@ import type {
   PoolEngineId,
   PoolMember,
 } from '../../protocol/pool.ts'
+import { LocalWeights } from '../pool-weights/local-weights.ts'
 import { HeldPart } from './held-part.ts'
 import { promisedBytes } from './promised-bytes.ts'
 
@@ -44,6 +45,7 @@ const tellMs = 5_000
 const takesTheMachine: ReadonlySet<PoolEngineId> = new Set(['llama-rpc', 'mlx', 'vllm'])
 
 export class LocalPool implements PoolMember {
+  readonly weights: LocalWeights
   private readonly options: LocalPoolOptions
   private readonly engines: readonly PoolEngine[]
   private readonly parts = new Map<string, HeldPart>()
@@ -53,6 +55,7 @@ export class LocalPool implements PoolMember {
   constructor(options: LocalPoolOptions) {
     this.options = options
     this.engines = options.engines ?? poolEngines
+    this.weights = new LocalWeights(options)
   }
 
   async inspect({ engine, model }: { engine: PoolEngineId; model: string }): Promise<MemberFacts> {

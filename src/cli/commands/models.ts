@@ -5,6 +5,7 @@ import type { CatalogueModel, CatalogueResponse, CatalogueVariant } from '../../
 import type { NodeModel } from '../../protocol/model.ts'
 import type { Printer } from '../printer.ts'
 import type { Cli, Shell } from '../shell.ts'
+import { readLanes, registerWhere, tellWhere } from './models-where.ts'
 
 /** `holon models`: what can be asked for, grouped, and the owner's choice of what is offered. */
 export function registerModels(program: Command, shell: Shell): void {
@@ -16,9 +17,14 @@ export function registerModels(program: Command, shell: Shell): void {
   models
     .command('offer')
     .argument('<model>', 'a canonical name (all its variants), or an id as a node advertises it')
-    .description('Put a model on the list of a curated catalogue.')
+    .option('--lane <lane>', 'have it serve this lane alone, in an open catalogue too (a,b for several)')
+    .description('Put a model on the list of a curated catalogue, or offer it to a lane.')
     .option('--json', 'print one JSON document')
-    .action(shell.action((cli, model: string) => change(cli, 'offer', { model })))
+    .action(
+      shell.action((cli, model: string, { lane }: { lane?: string }) =>
+        lane === undefined ? change(cli, 'offer', { model }) : offerTo(cli, model, lane),
+      ),
+    )
   models
     .command('withdraw')
     .argument('<model>', 'a canonical name or an id on the list')
@@ -31,6 +37,17 @@ export function registerModels(program: Command, shell: Shell): void {
     .description('Show what is on the list, or switch between an open and a curated catalogue.')
     .option('--json', 'print one JSON document')
     .action(shell.action(catalogue))
+  registerWhere(models, shell)
+}
+
+/** In a curated catalogue it is put on the list first; in an open one it is offered as it is. */
+async function offerTo(cli: Cli, model: string, lane: string): Promise<number> {
+  const client = cli.hub()
+  const lanes = readLanes([lane])
+  const { mode } = await client.get<CatalogueResponse>('/fleet/v1/catalogue')
+  if (mode === 'curated') await client.post('/fleet/v1/catalogue/offer', { model })
+  tell(cli.printer, await client.post<CatalogueResponse>('/fleet/v1/catalogue/lanes', { model, lanes }))
+  return 0
 }
 
 async function listModels({ printer, hub }: Cli): Promise<number> {
@@ -115,6 +132,7 @@ function tell(printer: Printer, answer: CatalogueResponse): void {
   }
   if (answer.mode === 'open') {
     printer.line('The catalogue is open: whatever the nodes advertise is offered.')
+    tellWhere(printer, answer)
     return
   }
   printer.line(`The catalogue is curated; ${answer.offers.length} offered.`)
@@ -126,6 +144,7 @@ function tell(printer: Printer, answer: CatalogueResponse): void {
       offer.advertised ? 'yes' : 'no',
     ]),
   )
+  tellWhere(printer, answer)
 }
 
 function formatParams(count: number | null): string {

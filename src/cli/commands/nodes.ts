@@ -17,10 +17,11 @@ export function registerNodes(program: Command, shell: Shell): void {
           return 0
         }
         printer.table(
-          ['node', 'state', 'machine', 'models', 'in memory', 'memory'],
+          ['node', 'state', 'round trip', 'machine', 'models', 'in memory', 'memory'],
           answer.nodes.map((node) => [
             node.name,
             node.link?.phase ?? node.state,
+            node.link?.rttMs == null ? '–' : `${node.link.rttMs.toFixed(1)} ms`,
             node.profile?.chip ?? '–',
             String(node.models.length),
             node.running.map((model) => model.id).join(', ') || '–',

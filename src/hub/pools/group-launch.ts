@@ -29,7 +29,7 @@ export interface LaunchOptions {
   hosts: readonly (string | null)[]
   mode: PartSpec['wire']['mode']
   /** What must be done on the members before any part is opened. */
-  before(): Promise<void>
+  before(options: { signal: AbortSignal; onProgress(progress: LoadProgress): void }): Promise<void>
   events: LaunchEvents
 }
 
@@ -115,7 +115,7 @@ export class GroupLaunch {
     const member = this.options.handles[rank]?.pool
     const spec = this.specs[rank]
     if (!member || !spec) throw new Error('the node can no longer take part in pools')
-    this.prepared ??= this.options.before()
+    this.prepared ??= this.options.before({ signal, onProgress: this.options.events.progress })
     await this.prepared
     signal.throwIfAborted()
     return member.open(spec, signal)

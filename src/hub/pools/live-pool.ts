@@ -9,13 +9,14 @@ import type { GroupPlacement } from '../../pool/preview/placement.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { PoolView } from '../../protocol/pools.ts'
+import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
 import { GroupLaunch } from './group-launch.ts'
 import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
 import { type Delegate, PoolNode, type PoolSource } from './pool-node.ts'
 import { poolView } from './pool-view.ts'
-import type { PoolsOptions } from './pools.ts'
+import type { PoolsOptions } from './pools-options.ts'
 import type { SpeedBook } from './speed-book.ts'
 
 export interface LivePoolOptions extends PoolsOptions {
@@ -182,7 +183,7 @@ export class LivePool {
       kind: 'group',
       plan: {
         members: ordered.map(({ id }) => id),
-        together: !(engine.workersFirst ?? engine.id === 'llama-rpc'),
+        together: engine.workersFirst !== true,
       },
     }
   }
@@ -207,7 +208,16 @@ export class LivePool {
       modelIds: ready.handles.map(({ id }) => this.idsOn.get(id) ?? wish.model),
       hosts,
       mode,
-      before: () => this.freeMembers(ready.handles),
+      before: async (options) => {
+        await this.freeMembers(ready.handles)
+        await bringWeights({
+          ...options,
+          model: wish.model,
+          plan: ready.group,
+          handles: ready.handles,
+          hosts,
+        })
+      },
       events: {
         opened: (rank) => controller.onOpened(name, attempt, rank),
         started: (rank) => controller.onStarted(name, attempt, rank),
@@ -272,7 +282,15 @@ export class LivePool {
 
   private model(): NodeModel {
     const { wish } = this.options
-    return this.known ?? { ...nothingKnown, id: wish.model, name: wish.model, source: `pool ${wish.name}` }
+    const known = this.known ?? {
+      ...nothingKnown,
+      id: wish.model,
+      name: wish.model,
+      source: `pool ${wish.name}`,
+    }
+    // What the head measured of it alone is not the pool's.
+    const measuredDecodeTokS = this.pooledSpeed().measuredTokS
+    return { ...known, measuredLoadS: null, measuredPrefillTokS: null, measuredDecodeTokS }
   }
 
   private soloDelegate(id: string): Delegate | null {

@@ -142,10 +142,6 @@ async function chooseEngine(
   body: CreatePoolRequest,
   members: readonly NodeHandle[],
 ): Promise<PoolEngineId> {
-  if (members.length < 2 && !pools.options.engines.some(({ id }) => id === 'attached'))
-    throw new HolonError('pool_impossible', 'A pool needs two members or more.', {
-      hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${body.model}\`.`,
-    })
   const { model, contextTokens, parallel } = body
   const nodes = members.map(({ id }) => id)
   const preview = await previewPools(pools.options, { model, contextTokens, parallel, nodes })
@@ -154,6 +150,10 @@ async function chooseEngine(
   )
   const best = whole.find(({ fits }) => fits)
   if (best && best.engine !== 'solo') return best.engine
+  if (members.length < 2)
+    throw new HolonError('pool_impossible', 'A pool needs two members or more.', {
+      hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${model}\`.`,
+    })
   const reasons = whole.map(({ engine, whyNot }) => `${engine}: ${whyNot}`).join(' ')
   throw new HolonError(
     'pool_impossible',

@@ -1,39 +1,12 @@
-/**
- * The pools of a hub: the controller's hands and eyes. What it decides is carried out on the members through their
- * handles; what happens to them is told to it; and every pool stands in the fleet as a node of its own.
- */
-import type { Clock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
-import type { Log } from '../../core/log.ts'
 import { PoolController } from '../../pool/controller/controller.ts'
-import type { PoolEffects, PoolPolicy, PoolWish } from '../../pool/controller/effects.ts'
+import type { PoolEffects, PoolWish } from '../../pool/controller/effects.ts'
 import { poolEngine } from '../../pool/index.ts'
-import type { PoolEngine } from '../../pool/pool-engine.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { PoolView } from '../../protocol/pools.ts'
-import type { Catalogue } from '../catalogue/catalogue.ts'
-import type { LinkBook } from '../links/link-book.ts'
-import type { Fleet } from '../registry/fleet.ts'
 import { LivePool } from './live-pool.ts'
+import type { PoolsOptions } from './pools-options.ts'
 import { SpeedBook } from './speed-book.ts'
-
-export interface PoolKeeper {
-  all(): Promise<PoolWish[]>
-  add(wish: PoolWish, nowMs: number): Promise<void>
-  remove(name: string): Promise<void>
-}
-
-export interface PoolsOptions {
-  fleet: Fleet
-  catalogue: Pick<Catalogue, 'find'>
-  links: LinkBook
-  book: PoolKeeper
-  engines: readonly PoolEngine[]
-  clock: Clock
-  log: Log
-  onEvent(type: string, data: Record<string, unknown>): void
-  policy?: Partial<PoolPolicy>
-}
 
 interface Waiting {
   resolve(): void

@@ -1,6 +1,7 @@
 /** `holon pool preview`: asks the machines what they bring and lets the planner compare. Nothing is started. */
 import { HolonError } from '../../core/errors.ts'
 import type { PoolEngine } from '../../pool/pool-engine.ts'
+import { oneSpeaksForAll } from '../../pool/preview/placement.ts'
 import { previewPool } from '../../pool/preview/preview.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { PoolPreview, PreviewRequest } from '../../protocol/pools.ts'
@@ -37,11 +38,11 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
   for (const { members } of looked)
     for (const [at, { facts }] of members.entries())
       if (facts) links.note(nodes[at] as NodeHandle, facts.interfaces)
-  // Unasked, an engine that no two of them have is noise.
-  const some = looked.filter(
-    ({ members }) =>
-      asked.engine !== undefined || members.filter(({ facts }) => facts?.whyNot === null).length > 1,
-  )
+  // Unasked, an engine that they do not have is noise.
+  const some = looked.filter(({ engine, members }) => {
+    const able = members.filter(({ facts }) => facts?.whyNot === null).length
+    return asked.engine !== undefined || able > (oneSpeaksForAll.has(engine.id) ? 0 : 1)
+  })
   return previewPool({
     model: names.model?.id ?? asked.model,
     contextTokens: asked.contextTokens ?? null,

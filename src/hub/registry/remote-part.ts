@@ -21,6 +21,24 @@ export async function openRemotePart(
   spec: PartSpec,
   signal: AbortSignal,
 ): Promise<OpenPart> {
+  // The signal is that of the opening: a part that is open ends by its own `stop`, which waits until all of it is gone.
+  const opening = new AbortController()
+  const giveUp = (): void => opening.abort(signal.reason)
+  signal.throwIfAborted()
+  signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    return await open(session, node, spec, opening.signal)
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
+async function open(
+  session: TunnelSession,
+  node: string,
+  spec: PartSpec,
+  signal: AbortSignal,
+): Promise<OpenPart> {
   const upload = new PassThrough()
   upload.write(jsonLine({ spec }))
   const { body, statusCode } = await session.request({

@@ -16,6 +16,7 @@ import {
 import { awaitProbeAnswer, maxPoolLineBytes, poolPaths } from '../../protocol/pool-wire.ts'
 import type { TunnelSession } from '../../tunnel/session.ts'
 import { openRemotePart } from './remote-part.ts'
+import { RemoteWeights } from './remote-weights.ts'
 
 /** Looking for engines and reading a model's header from a slow disk. */
 const inspectWithinMs = 60_000
@@ -23,6 +24,7 @@ const awaitWithinMs = 15_000
 const probeWithinMs = 45_000
 
 export class RemotePool implements PoolMember {
+  readonly weights: RemoteWeights
   private readonly live: () => TunnelSession
   private readonly name: string
 
@@ -30,6 +32,7 @@ export class RemotePool implements PoolMember {
   constructor(live: () => TunnelSession, name: string) {
     this.live = live
     this.name = name
+    this.weights = new RemoteWeights(live, name)
   }
 
   inspect(question: { engine: PoolEngineId; model: string }): Promise<MemberFacts> {

@@ -42,10 +42,8 @@ export class GroupRun {
   }
 
   begin(): void {
-    const { pool, effects, policy } = this.deps
-    this.timers.set('step', policy.openMs, () =>
-      this.fail(null, 'The members did not open their ends in time.'),
-    )
+    const { pool, effects } = this.deps
+    this.expectOpen()
     effects.changed(pool)
     // A part may fail at once and take the group with it.
     for (const rank of this.group.ranks())
@@ -64,9 +62,11 @@ export class GroupRun {
 
   /** How far the whole group is. */
   onProgress(progress: LoadProgress): void {
-    if (this.phase !== 'starting') return
+    if (this.phase !== 'starting' && this.phase !== 'opening') return
     this.progress = progress
-    this.expectSign()
+    // Before a part can open, the model's files may have to come to its member.
+    if (this.phase === 'opening') this.expectOpen()
+    else this.expectSign()
     this.deps.effects.changed(this.deps.pool)
   }
 
@@ -117,6 +117,12 @@ export class GroupRun {
 
   stop(): void {
     if (this.phase !== 'stopping') this.stopAfter(() => undefined)
+  }
+
+  private expectOpen(): void {
+    this.timers.set('step', this.deps.policy.openMs, () =>
+      this.fail(null, 'The members did not open their ends in time.'),
+    )
   }
 
   private start(ranks: readonly number[]): void {

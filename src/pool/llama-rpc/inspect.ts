@@ -4,10 +4,9 @@ import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { findLlamaServer, llamaServerPlaces } from '../../engines/llama-server/detect.ts'
 import type { LlamaServerBinary } from '../../engines/llama-server/inspect.ts'
-import { readDisk } from '../../profile/disk.ts'
-import { readInterfaces } from '../../profile/links/interfaces.ts'
 import type { MemberFacts } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
+import { baseFacts } from '../shared/base-facts.ts'
 import { startWorker } from './worker-process.ts'
 
 /** Both binaries of llama.cpp, and what they say of themselves. */
@@ -23,22 +22,11 @@ export interface LlamaRpcBuild {
 const installHint = 'Run `holon engines install llama.cpp` there.'
 
 export async function inspectLlamaRpc(host: MemberHost, model: string): Promise<MemberFacts> {
-  const [found, disk, interfaces] = await Promise.all([
-    findLlamaRpc(host),
-    readDisk(host.home.root).catch(() => null),
-    readInterfaces(),
-  ])
+  const [found, facts] = await Promise.all([findLlamaRpc(host), baseFacts(host)])
   const here = host.findModel(model)
-  return {
-    whyNot: typeof found === 'string' ? found : null,
-    build: typeof found === 'string' ? null : found.build,
-    devices: typeof found === 'string' ? [] : found.devices,
-    modelPath: here?.path ?? null,
-    modelBytes: here?.sizeBytes ?? null,
-    diskFreeBytes: disk?.freeBytes ?? null,
-    memory: host.memory(),
-    interfaces,
-  }
+  const mine = { ...facts, modelPath: here?.path ?? null, modelBytes: here?.sizeBytes ?? null }
+  if (typeof found === 'string') return { ...mine, whyNot: found }
+  return { ...mine, build: found.build, devices: found.devices }
 }
 
 /** The build that is used here, or one sentence why there is none. */

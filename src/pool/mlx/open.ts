@@ -13,6 +13,7 @@ import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protoco
 import type { MemberHost } from '../pool-engine.ts'
 import { deferred } from '../shared/deferred.ts'
 import { complaintOf, healthLook, mergedEnv, shorten, untilHealthy } from '../shared/engine-child.ts'
+import { MeasuredMemory } from '../shared/measured-memory.ts'
 import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
 import { untilListening } from '../shared/until-listening.ts'
@@ -72,6 +73,7 @@ class MlxPart implements OpenPart {
   private readonly joined = deferred<void>()
   private readonly loaded = deferred<void>()
   private child: Spawned | null = null
+  private memory: MeasuredMemory | null = null
 
   constructor(options: PartOptions) {
     const { spec, host, wire } = options
@@ -96,14 +98,24 @@ class MlxPart implements OpenPart {
       const loading = keepTelling('reading weights', onProgress)
       const slow = `MLX did not have the model in memory after ${loadWithinMs / 60_000} minutes.`
       await within(this.loaded.promise, { ms: loadWithinMs, signal: either, late: slow }).finally(loading)
-      if (this.options.spec.rank !== 0) return { memoryBytes: null, lease: null }
+      if (this.options.spec.rank !== 0) return this.running(null)
       tell('asking for one token')
-      return { memoryBytes: null, lease: await this.serve(url, either) }
+      return this.running(await this.serve(url, either))
     })
   }
 
   stop(): Promise<void> {
     return this.life.stop()
+  }
+
+  private running(lease: RunningPart['lease']): RunningPart {
+    const { memory } = this
+    return {
+      get memoryBytes() {
+        return memory?.bytes ?? null
+      },
+      lease,
+    }
   }
 
   /** Starts the process; the address of its HTTP server, which rank 0 alone opens. */
@@ -122,6 +134,9 @@ class MlxPart implements OpenPart {
     void child.exited.then(({ reason }) =>
       this.life.die(`Rank ${rank} of MLX ended. ${complaintOf(child) ?? reason}`),
     )
+    const memory = new MeasuredMemory(child.enginePid)
+    this.memory = memory
+    await this.life.closes(async () => memory.stop())
     await this.life.closes(() => child.stop(graceMs))
     return `http://127.0.0.1:${httpPort}`
   }

@@ -3,7 +3,7 @@ import { HolonError } from '../../core/errors.ts'
 import type { Placement } from '../../planner/index.ts'
 import type { PoolEngine } from '../pool-engine.ts'
 import type { Candidate } from './member.ts'
-import { type GroupPlacement, type Obstacle, placeGroup, placeSolo } from './placement.ts'
+import { type GroupPlacement, type Obstacle, oneSpeaksForAll, placeGroup, placeSolo } from './placement.ts'
 import type { PoolQuestion } from './question.ts'
 
 export type Decision =
@@ -20,7 +20,8 @@ export interface SoloChoice {
 
 export function decide(question: PoolQuestion, engine: PoolEngine, members: readonly Candidate[]): Decision {
   const placed = placeGroup(question, engine, members)
-  const solo = bestSolo(question, members)
+  // A cluster's one member is no machine of its own.
+  const solo = oneSpeaksForAll.has(engine.id) ? null : bestSolo(question, members)
   if ('group' in placed) return { kind: 'group', group: placed.group, solo }
   // What is left of a pool may be one machine. Two or more that cannot pool are told why instead.
   if (members.length === 1 && solo !== null) return { kind: 'solo', solo }

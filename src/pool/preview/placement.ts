@@ -47,7 +47,7 @@ const impossible = (message: string, hint?: string, member: string | null = null
 /** Engines whose workers hold no files: the head sends them their part. */
 const headSends = new Set(['llama-rpc', 'attached'])
 /** Engines that already are one, so that one member speaks for all of them. */
-const oneSpeaksForAll = new Set(['attached', 'exo'])
+export const oneSpeaksForAll: ReadonlySet<string> = new Set(['attached', 'exo'])
 
 export function placeGroup(
   question: PoolQuestion,
@@ -173,7 +173,8 @@ function finish(
   link: PairLink | null,
   modelSource: string,
 ): Placed {
-  if (!placement.fits && engine.id !== 'attached') {
+  // The memory of a cluster that is there already is its own affair.
+  if (!placement.fits && !oneSpeaksForAll.has(engine.id)) {
     const short = members.map(whatCouldGo).join('')
     return impossible(
       `${placement.whyNot ?? 'It does not fit'}.${short}`,

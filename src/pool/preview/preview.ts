@@ -9,7 +9,7 @@ import type { PoolPreview, PreviewPlacement, WhenAMemberDies } from '../../proto
 import type { PoolEngine } from '../pool-engine.ts'
 import { decide } from './decide.ts'
 import { type Candidate, machineOf } from './member.ts'
-import { type GroupPlacement, placeGroup } from './placement.ts'
+import { type GroupPlacement, oneSpeaksForAll, placeGroup } from './placement.ts'
 import { type PoolQuestion, requestFor } from './question.ts'
 
 export interface PreviewQuestion extends PoolQuestion {
@@ -27,7 +27,8 @@ const poolGain = 1.1
 export function previewPool(question: PreviewQuestion): PoolPreview {
   const placements: PreviewPlacement[] = []
   for (const { engine, members } of question.engines)
-    for (const subset of subsets(members)) placements.push(poolPlacement(question, engine, members, subset))
+    for (const subset of subsetsFor(engine, members))
+      placements.push(poolPlacement(question, engine, members, subset))
   const first = question.engines[0]?.members ?? question.members
   for (const member of first) placements.push(soloRow(question, member))
   const ranked = [...placements].sort(
@@ -47,6 +48,10 @@ export function previewPool(question: PreviewQuestion): PoolPreview {
     recommended: best?.id ?? null,
     unknowns: [...unknowns],
   }
+}
+
+function subsetsFor(engine: PoolEngine, members: readonly Candidate[]): Candidate[][] {
+  return oneSpeaksForAll.has(engine.id) ? members.map((member) => [member]) : subsets(members)
 }
 
 function subsets(members: readonly Candidate[]): Candidate[][] {

@@ -29,16 +29,15 @@ export function layoutVllm(plan: PoolPlan): VllmSettings[] {
       'Hide cards with CUDA_VISIBLE_DEVICES where the agent starts, or use --engine llama-rpc.',
     )
   }
-  const missing = members.find(({ facts }) => facts.modelPath === null)
-  if (missing) {
+  if (members.every(({ facts }) => facts.modelPath === null)) {
     throw impossible(
-      `${missing.node} does not have ${model}; vLLM reads it on every member.`,
-      'Get it there first.',
+      `None of the members has ${model} as a folder that vLLM can read.`,
+      'Get it on one of them.',
     )
   }
   const tensor = strategy === 'tensor' ? each * members.length : each
   const pipeline = strategy === 'tensor' ? 1 : members.length
-  const heads = members[0]?.facts.cut?.heads
+  const heads = members.find(({ facts }) => facts.cut != null)?.facts.cut?.heads
   if (heads !== undefined && heads % tensor !== 0) {
     throw impossible(
       `${model} has ${heads} attention heads, which cannot be divided among ${tensor} cards.`,

@@ -23,10 +23,15 @@ export interface AnswerRequest {
   onText(text: string, logprobs: Logprobs[]): 'go' | 'stop'
 }
 
+export interface AnswerEnd extends Outcome {
+  /** The stop string that ended it. */
+  stopText: string | null
+}
+
 const maxGrammarBytes = 256 * 1024
 
 /** @throws HolonError as {@link Decoder.generate}, and invalid_parameter for a grammar that does not parse */
-export async function runAnswer(loaded: LoadedModel, request: AnswerRequest): Promise<Outcome> {
+export async function runAnswer(loaded: LoadedModel, request: AnswerRequest): Promise<AnswerEnd> {
   const { decoder, vocabulary, native, model } = loaded
   if (!decoder) {
     throw new HolonError(
@@ -67,7 +72,7 @@ export async function runAnswer(loaded: LoadedModel, request: AnswerRequest): Pr
   })
   // Bytes that never became a character are dropped: half a character is worse than none.
   emit(scanner.flush())
-  return outcome
+  return { ...outcome, stopText: scanner.met }
 }
 
 function compileGrammar(loaded: LoadedModel, gbnf: string): NativeGrammarState {

@@ -1,8 +1,7 @@
 import { newId } from '../../../core/ids.ts'
 import { chatParameters } from '../parameters.ts'
-import { runAnswer, timingsOf, usageOf } from './answer.ts'
+import { type AnswerEnd, runAnswer, timingsOf, usageOf } from './answer.ts'
 import { type Constraints, constraintsOf } from './constraints.ts'
-import type { Outcome } from './decoder.ts'
 import { type Body, badParameter, booleanAt, integerIn, objectAt, refuseUnknown } from './fields.ts'
 import { EventStream, type Exchange, sendJson } from './http.ts'
 import type { LoadedModel } from './load.ts'
@@ -76,7 +75,7 @@ interface ChoiceSink {
 }
 
 interface ChoiceEnd {
-  outcome: Outcome
+  outcome: AnswerEnd
   finish: 'stop' | 'length' | 'tool_calls'
 }
 
@@ -166,7 +165,7 @@ async function stream(
   const outcomes = ends.map((end) => end.outcome)
   const timings = timingsOf(outcomes)
   for (const [index, end] of ends.entries()) {
-    const last = chunk([{ index, delta: {}, logprobs: null, finish_reason: end.finish }])
+    const last = chunk([{ index, delta: {}, logprobs: null, finish_reason: end.finish, ...stopOf(end) }])
     const isFinal = index === ends.length - 1 && !withUsage
     events.send(isFinal ? { ...last, timings } : last)
   }
@@ -197,6 +196,7 @@ async function whole(
     message: collected[index]?.message(),
     logprobs: request.logprobs === null ? null : { content: collected[index]?.logprobs, refusal: null },
     finish_reason: end.finish,
+    ...stopOf(end),
   }))
   const outcomes = ends.map((end) => end.outcome)
   sendJson(exchange.response, {
@@ -206,6 +206,11 @@ async function whole(
     usage: usageOf([outcomes]),
     timings: timingsOf(outcomes),
   })
+}
+
+/** Which stop string ended it, in vLLM's word for it: Anthropic's callers are told. */
+function stopOf({ outcome, finish }: ChoiceEnd): { stop_reason?: string } {
+  return finish === 'stop' && outcome.stopText !== null ? { stop_reason: outcome.stopText } : {}
 }
 
 /** Puts the deltas of one choice back together. */

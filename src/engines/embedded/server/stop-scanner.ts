@@ -5,6 +5,8 @@
 export class StopScanner {
   private readonly stops: readonly string[]
   private held = ''
+  /** The stop string that was met; null until then. */
+  met: string | null = null
 
   constructor(stops: readonly string[]) {
     this.stops = stops.filter((stop) => stop.length > 0)
@@ -17,7 +19,9 @@ export class StopScanner {
     let first = -1
     for (const stop of this.stops) {
       const at = this.held.indexOf(stop)
-      if (at >= 0 && (first < 0 || at < first)) first = at
+      if (at < 0 || (first >= 0 && at >= first)) continue
+      first = at
+      this.met = stop
     }
     if (first >= 0) {
       const before = this.held.slice(0, first)

@@ -1,0 +1,26 @@
+/** What the pools of a hub work with. */
+import type { Clock } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { PoolPolicy, PoolWish } from '../../pool/controller/effects.ts'
+import type { PoolEngine } from '../../pool/pool-engine.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { LinkBook } from '../links/link-book.ts'
+import type { Fleet } from '../registry/fleet.ts'
+
+export interface PoolKeeper {
+  all(): Promise<PoolWish[]>
+  add(wish: PoolWish, nowMs: number): Promise<void>
+  remove(name: string): Promise<void>
+}
+
+export interface PoolsOptions {
+  fleet: Fleet
+  catalogue: Pick<Catalogue, 'find'>
+  links: LinkBook
+  book: PoolKeeper
+  engines: readonly PoolEngine[]
+  clock: Clock
+  log: Log
+  onEvent(type: string, data: Record<string, unknown>): void
+  policy?: Partial<PoolPolicy>
+}

@@ -1,0 +1,150 @@
+/** What a hub says of pools before anything starts: previews, refusals, and what it knows of links. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { linksResponse, type PoolPreview, poolPreview } from '../../src/protocol/pools.ts'
+import { ethernet } from '../fakes/fake-pool-members.ts'
+import { GB, PoolStand, type Refusal } from './pool-stand.ts'
+
+let stand: PoolStand
+beforeEach(async () => {
+  stand = new PoolStand()
+  await stand.start()
+})
+afterEach(async () => {
+  await stand.stop()
+  expect(stand.site.openParts).toBe(0)
+})
+
+describe('preview', () => {
+  const preview = async (more: object = {}): Promise<PoolPreview> =>
+    poolPreview.parse((await stand.call('/fleet/v1/pools/preview', { model: 'big', ...more })).body)
+
+  test('compares every placement and starts nothing', async () => {
+    const { placements, recommended, unknowns } = await preview()
+    const best = placements.find(({ id }) => id === recommended)
+    expect(best).toMatchObject({
+      engine: 'llama-rpc',
+      strategy: 'pipeline',
+      head: 'a-mac',
+      fits: true,
+      losesBecause: null,
+    })
+    expect(best?.members.map(({ node }) => node)[0]).toBe('a-mac')
+    for (const { memory } of best?.members ?? []) {
+      expect(memory?.kvBytes).toBeGreaterThan(0)
+      expect(memory?.totalBytes).toBeLessThanOrEqual(memory?.limitBytes ?? 0)
+    }
+    expect(best?.members.reduce((sum, { layers }) => sum + layers, 0)).toBe(80)
+    expect(best?.decodeTokS.low).toBeLessThan(best?.decodeTokS.expected ?? 0)
+    expect(best?.loadS).toBeGreaterThan(1)
+    expect(best?.modelSource).toBe('the header of its file')
+    const solo = placements.filter(({ engine: id }) => id === 'solo')
+    expect(solo).toHaveLength(3)
+    expect(solo.every(({ fits, whyNot }) => !fits && /short/.test(whyNot ?? ''))).toBe(true)
+    for (const one of placements) expect(one.losesBecause === null).toBe(one.id === recommended)
+    expect(unknowns.join(' ')).toMatch(/assumed/)
+    expect(stand.site.journal).toEqual([])
+  })
+
+  test('works out what happens when each member dies', async () => {
+    const { placements } = await preview({ nodes: ['a-mac', 'b-mac', 'c-mac'], fallback: 'small' })
+    const whole = placements.find(({ members }) => members.length === 3)
+    expect(whole?.whenAMemberDies.map(({ node, outcome }) => [node, outcome])).toEqual([
+      ['a-mac', 'fallback'],
+      ['b-mac', 'rebuild'],
+      ['c-mac', 'rebuild'],
+    ])
+    expect(whole?.whenAMemberDies[0]?.detail).toContain('None of these machines has big')
+    const pair = (await preview({ nodes: ['a-mac', 'b-mac'] })).placements.find(
+      ({ members }) => members.length === 2,
+    )
+    expect(pair?.whenAMemberDies.map(({ outcome }) => outcome)).toEqual(['down', 'down'])
+  })
+
+  test('says why not when the machines cannot hold it, at a longer context too', async () => {
+    const { placements, recommended } = await preview({ nodes: ['a-mac', 'b-mac'], contextTokens: 131_072 })
+    expect(recommended).toBeNull()
+    expect(placements.find(({ engine: id }) => id === 'llama-rpc')?.whyNot).toMatch(
+      /together they hold|short/,
+    )
+  })
+})
+
+describe('bad input is refused before anything starts', () => {
+  const refused = async (more: object): Promise<string> => {
+    const { status, body } = await stand.create(more)
+    expect(status).toBeGreaterThanOrEqual(400)
+    expect(await stand.pools()).toEqual([])
+    expect(stand.site.journal).toEqual([])
+    return body.error.message
+  }
+
+  test('a pool of one, a member twice, a member nobody knows, a machine that cannot', async () => {
+    expect(await refused({ nodes: ['a-mac'] })).toContain('two members or more')
+    expect(await refused({ nodes: ['a-mac', 'a-mac'] })).toContain('named twice')
+    expect(await refused({ nodes: ['a-mac', 'z'] })).toContain('no machine called z')
+    expect(await refused({ nodes: ['a-mac', 'other'] })).toContain('other cannot take part')
+    expect(await refused({ name: 'no spaces' })).toContain('name')
+  })
+
+  test('members with different builds', async () => {
+    stand.b.options.build = 'fake 2.0 rpc 8'
+    expect(await refused({ engine: 'llama-rpc' })).toMatch(
+      /fake 1\.0 rpc 7.*fake 2\.0 rpc 8|fake 2\.0 rpc 8.*fake 1\.0 rpc 7/,
+    )
+  })
+
+  test('too little memory, and a member that claims more than its machine has', async () => {
+    stand.b.options.memoryBytes = 2 * GB
+    expect(await refused({ engine: 'llama-rpc' })).toMatch(/together they hold/)
+    const lie = stand.b.pool.inspect
+    stand.b.pool.inspect = async (question) => ({
+      ...(await lie(question)),
+      memory: { budgetBytes: 500 * GB, usedBytes: 0 },
+    })
+    expect(await refused({ engine: 'llama-rpc' })).toMatch(/together they hold/)
+  })
+
+  test('a model nobody of them has, a member that cannot take part, one that answers nonsense', async () => {
+    expect(await refused({ nodes: ['b-mac', 'c-mac'], engine: 'llama-rpc' })).toContain(
+      'None of these machines has big',
+    )
+    stand.b.faults.whyNot = 'The engine is not installed: `holon engines install llama.cpp`.'
+    expect(await refused({ engine: 'llama-rpc' })).toContain('engine is not installed')
+    stand.b.faults.whyNot = null
+    stand.b.pool.inspect = async () => ({ devices: 'all' }) as never
+    expect(await refused({ engine: 'llama-rpc' })).toContain('is not right')
+  })
+
+  test('a second pool that wants a worker of the first', async () => {
+    await stand.create()
+    await stand.served('group')
+    const before = stand.site.journal.length
+    const second = await stand.call<Refusal>('/fleet/v1/pools', {
+      name: 'q',
+      model: 'big',
+      nodes: ['b-mac', 'c-mac'],
+      engine: 'llama-rpc',
+    })
+    expect(second.body.error.message).toContain('takes part in the pool p')
+    expect(stand.site.journal).toHaveLength(before)
+  })
+})
+
+describe('links', () => {
+  test('are measured by the members, named by kind, and a wrong interface is told in words', async () => {
+    stand.a.options.interfaces = [ethernet('10.1.0.1', { name: 'en5', kind: 'thunderbolt', lineBitS: 40e9 })]
+    stand.b.options.interfaces = [ethernet('10.1.0.2', { name: 'en6', kind: 'thunderbolt', lineBitS: 40e9 })]
+    stand.a.probed = { via: ethernet('192.168.1.5', { name: 'en1', kind: 'wifi' }), throughputBytesS: 30e6 }
+    stand.b.probed = { throughputBytesS: 2e9 }
+    const answer = await stand.call('/fleet/v1/links/measure', { nodes: ['a-mac', 'b-mac'] })
+    const { links } = linksResponse.parse(answer.body)
+    expect(links).toHaveLength(2)
+    const [forth] = links
+    expect(forth).toMatchObject({ from: 'a-mac', to: 'b-mac', kind: 'Thunderbolt', tier: 'Thunderbolt' })
+    expect(forth?.warnings.join(' ')).toContain(
+      'falls back to Wi-Fi: it leaves by en1 (wifi), not by en5 (thunderbolt)',
+    )
+    expect(forth?.warnings.join(' ')).toContain('67 times as fast one way')
+    expect(linksResponse.parse((await stand.call('/fleet/v1/links')).body).links).toHaveLength(2)
+  })
+})
