@@ -13,8 +13,8 @@ const benches = {
   start: 'start-bench.js',
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
+  choice: '../hub/choice-bench.js',
   gateways: 'gateways.js',
-  choice: 'choice-bench.js',
   wire: 'wire-bench.js',
   pool: 'pool-bench.js',
 }

@@ -14,7 +14,6 @@ import { attachOpenAi } from './openai/index.ts'
 import { attachVllm } from './vllm/index.ts'
 
 export { engineUrl } from './attached/engine-url.ts'
-export type { AttachedEngine } from './attached-engine.ts'
 
 /** The engines Holon can run itself, best first. */
 export function createDrivers(options: { home: Home; log: Log }): EngineDriver[] {

@@ -8,7 +8,7 @@ import { memberDecodeTerms, spillShare } from './speed/decode.ts'
 import { type Basis, decodeSpeed, prefillSpeed, type Range } from './speed/predict.ts'
 import type { Setup } from './speed/setup.ts'
 import { totalSeconds } from './speed/terms.ts'
-import { type Stage, splitLayers } from './split.ts'
+import { type SplitObjective, type Stage, splitLayers } from './split.ts'
 
 /** One way to place the model: on which machines, how split, whether it fits, how fast, and why. */
 export interface Placement {
@@ -217,23 +217,37 @@ function givenToAll(split: readonly number[], stages: readonly Stage[]): number[
   return given
 }
 
-/**
- * A layer split over the machines that earn their place; it does not fit when together they cannot hold the model.
- * @param everyMachine use all of them, also those that only slow it down
- */
+const evenly = (layers: number, count: number): number[] =>
+  Array.from(
+    { length: count },
+    (_, i) => Math.floor(((i + 1) * layers) / count) - Math.floor((i * layers) / count),
+  )
+
+function whyThisSplit(spread: LayerSpread, objective: SplitObjective): string {
+  if (spread === 'even') return 'this engine splits evenly'
+  return objective === 'latency'
+    ? 'the fastest memory filled first, since stage times add up'
+    : 'stage times levelled, since the slowest sets the pace'
+}
+
+/** `best` leaves out machines that only slow it down, `all` uses every one, `even` is for engines that know no other. */
+export type LayerSpread = 'best' | 'all' | 'even'
+
+/** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
 export function pipelinePlacement(
   request: PlanRequest,
   machines: readonly Machine[],
   constants: Constants = shipped,
-  everyMachine = false,
+  spread: LayerSpread = 'best',
 ): Placement {
   const engine = engineFor(request, machines, 'pipeline')
   const link = request.link ?? (parseLink('eth-10g') as LinkSpec)
   const draft = setupFor(request, machines, 'pipeline', engine, link)
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
-  const best = splitLayers(stages, request.model.layers, objective)
-  const split = best && everyMachine ? givenToAll(best, stages) : best
+  const { layers } = request.model
+  const best = spread === 'even' ? evenly(layers, machines.length) : splitLayers(stages, layers, objective)
+  const split = best && spread === 'all' ? givenToAll(best, stages) : best
   const base = {
     id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,
     strategy: 'pipeline' as const,
@@ -266,7 +280,7 @@ export function pipelinePlacement(
   )
   const size = sized(setup, members, shares, 1)
   const because = [
-    `layers ${layersText(used)}: ${objective === 'latency' ? 'the fastest memory filled first, since stage times add up' : 'stage times levelled, since the slowest sets the pace'}`,
+    `layers ${layersText(used)}: ${whyThisSplit(spread, objective)}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
   const unused = machines.length - members.length

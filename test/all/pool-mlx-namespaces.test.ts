@@ -56,7 +56,7 @@ class Member {
   }
 
   async end(): Promise<void> {
-    if (this.child.exitCode !== null) return
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const gone = new Promise((resolve) => this.child.once('exit', resolve))
     this.child.stdin!.end()
     await gone

@@ -159,7 +159,7 @@ describe('two machines and one model', () => {
   test('removal leaves no process behind', async () => {
     const { code } = await cli('pool', 'remove', 'big')
     expect(code).toBe(0)
-    expect([...engines('oak'), ...engines('elm')]).toEqual([])
+    await eventually('no engine', () => [...engines('oak'), ...engines('elm')].every((pid) => !isAlive(pid)))
     expect((await cli<{ pools: PoolView[] }>('pool', 'list')).told.pools).toEqual([])
   }, 60_000)
 })

@@ -1,5 +1,5 @@
 /** A model's files given and taken by a machine behind the tunnel: the hub only says who gets what from whom. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createNodeServer, type NodeServer } from '../../src/agent/node-server/node-server.ts'
 import { LocalPool } from '../../src/agent/pool/local-pool.ts'
-import { LocalWeights } from '../../src/agent/pool-weights/local-weights.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { homeAt } from '../../src/core/home.ts'
 import { silentLog } from '../../src/core/log.ts'
@@ -17,6 +16,7 @@ import type { TunnelDialer } from '../../src/tunnel/dial.ts'
 import type { TunnelSession } from '../../src/tunnel/session.ts'
 import { FakeNode } from '../hub/fake-node.ts'
 import { eventually } from '../support/cli.ts'
+import { FarWeights } from '../support/far-weights.ts'
 import { writeTinySafetensors } from '../support/tiny-safetensors.ts'
 import { dialTo, startHub, type TestHub } from './harness.ts'
 
@@ -24,7 +24,7 @@ const model = 'org/tiny'
 const root = mkdtempSync(join(tmpdir(), 'holon-tunnel-weights-'))
 const homeOf = (name: string) => homeAt(join(root, name))
 const folderOf = (name: string) => join(homeOf(name).models, model)
-const here = new LocalWeights({ home: homeOf('here'), findModel: () => null, clock: systemClock })
+const here = new FarWeights({ home: homeOf('here'), findModel: () => null, clock: systemClock })
 let hub: TestHub
 let dialer: TunnelDialer
 let session: TunnelSession
@@ -36,6 +36,9 @@ beforeAll(async () => {
     ...{ home: homeOf('oak'), log: silentLog, clock: systemClock, changed: () => undefined },
     findModel: () => null,
     memory: () => ({ budgetBytes: 1000, usedBytes: 0 }),
+  })
+  Object.assign(pool, {
+    weights: new FarWeights({ home: homeOf('oak'), findModel: () => null, clock: systemClock }),
   })
   hub = await startHub()
   node = createNodeServer({
@@ -69,11 +72,12 @@ test('takes a model from the hub’s machine, and gives it back to one that lost
     ...{ clock: systemClock, signal: never, onProgress: () => undefined },
   }
   await distributeWeights(order)
-  const bytes = names.map((name) => readFileSync(join(folderOf('here'), name)))
-  expect(names.map((name) => readFileSync(join(folderOf('oak'), name)))).toEqual(bytes)
+  const sums = (name: string) => names.map((file) => sha256(readFileSync(join(folderOf(name), file))))
+  const sent = sums('here')
+  expect(sums('oak')).toEqual(sent)
   rmSync(folderOf('here'), { recursive: true })
   await distributeWeights(order)
-  expect(names.map((name) => readFileSync(join(folderOf('here'), name)))).toEqual(bytes)
+  expect(sums('here')).toEqual(sent)
 })
 
 test('what it serves ends when the hub lets go', async () => {
@@ -97,6 +101,10 @@ test('its refusals come with their code and what to do', async () => {
   await expect(oak.weights.prepare(1e15)).rejects.toMatchObject({ code: 'disk_full' })
   expect(existsSync(join(homeOf('oak').models, 'org', 'other', file!.name))).toBe(false)
 })
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
 
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {

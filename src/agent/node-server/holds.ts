@@ -9,6 +9,7 @@ import { newId } from '../../core/ids.ts'
 import { jsonLine, readJsonLines } from '../../core/lines.ts'
 import type { AnswerStats, EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { holdRelease, holdRequest, maxLineBytes, toWireError } from '../../protocol/node-wire.ts'
+import { checked } from './checked.ts'
 
 export class Holds {
   private readonly node: NodeHandle
@@ -37,7 +38,7 @@ export class Holds {
     let lease: EngineLease | null = null
     let stats: AnswerStats | undefined
     try {
-      const { model } = holdRequest.parse((await lines.next()).value)
+      const { model } = checked(holdRequest, (await lines.next()).value)
       lease = await this.node.acquire(model, {
         signal: gone.signal,
         onProgress: (progress) => {
@@ -48,7 +49,7 @@ export class Holds {
       say({ engine: describe(hold, lease) })
       void lease.died.then((died) => say({ died }))
       const last = await lines.next()
-      if (!last.done) stats = holdRelease.parse(last.value).release ?? undefined
+      if (!last.done) stats = checked(holdRelease, last.value).release ?? undefined
     } catch (thrown) {
       if (!gone.signal.aborted) say({ error: toWireError(asHolonError(thrown)) })
     } finally {

@@ -17,6 +17,7 @@ import {
 import type { PoolMember } from '../../protocol/pool.ts'
 import { awaitProbeRequest, inspectRequest, poolPaths, probeRequest } from '../../protocol/pool-wire.ts'
 import { streamChanges } from './changes.ts'
+import { checked } from './checked.ts'
 import { Holds } from './holds.ts'
 import { PoolParts } from './pool-parts.ts'
 import { weightsRoutes } from './pool-weights-routes.ts'
@@ -50,18 +51,18 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     [`POST ${nodePaths.hold}`]: (request, response) => holds.serve(request, response),
     [`POST ${nodePaths.load}`]: (request, response) =>
       answer(request, response, async (body) => {
-        const { model, ...wish } = nodeLoadRequest.parse(body)
+        const { model, ...wish } = checked(nodeLoadRequest, body)
         await node.load(model, wish)
         return undefined
       }),
     [`POST ${nodePaths.unload}`]: (request, response) =>
       answer(request, response, async (body) => {
-        await node.unload(nodeUnloadRequest.parse(body).model)
+        await node.unload(checked(nodeUnloadRequest, body).model)
         return undefined
       }),
     [`POST ${nodePaths.credential}`]: (request, response) =>
       answer(request, response, async (body) => {
-        await options.keepCredential(nodeCredential.parse(body).credential)
+        await options.keepCredential(checked(nodeCredential, body).credential)
         return undefined
       }),
     ...(node.pool && parts ? poolRoutes(node.pool, parts) : {}),

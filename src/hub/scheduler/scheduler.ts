@@ -191,7 +191,7 @@ export class Scheduler {
   }
 
   /** Its engine is held. @param seconds it took */
-  held(claim: Claim, lease: EngineLease, seconds: number): void {
+  held(claim: Claim, lease: Pick<EngineLease, 'parallel' | 'parameters'>, seconds: number): void {
     const { gauge } = claim.choice
     gauge.set('slots', Math.max(1, lease.parallel))
     gauge.parameters = lease.parameters

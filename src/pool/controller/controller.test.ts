@@ -135,11 +135,8 @@ describe('when something breaks', () => {
     let pauses = 0
     for (let tries = 0; tries < 12; tries++) {
       recorded.answerCheck({ kind: 'refused', error: tooSmall, member: null })
-      expect(standing(recorded)).toMatchObject({
-        phase: 'resting',
-        service: 'none',
-        reason: tooSmall.message,
-      })
+      expect(standing(recorded)).toMatchObject({ phase: 'resting', service: 'none' })
+      expect(standing(recorded).reason).toBe(`${tooSmall.message} Before that: b is gone.`)
       const pause = (standing(recorded).nextTryMs ?? 0) - recorded.clock.now()
       expect(pause).toBeLessThanOrEqual(defaultPoolPolicy.backoffMaxMs)
       if (pause === defaultPoolPolicy.backoffMaxMs) pauses++

@@ -12,7 +12,14 @@ import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
 import { deferred } from '../shared/deferred.ts'
-import { complaintOf, healthLook, mergedEnv, shorten, untilHealthy } from '../shared/engine-child.ts'
+import {
+  complaintOf,
+  healthLook,
+  mergedEnv,
+  shorten,
+  untilHealthy,
+  withComplaint,
+} from '../shared/engine-child.ts'
 import { MeasuredMemory } from '../shared/measured-memory.ts'
 import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
@@ -82,7 +89,7 @@ class MlxPart implements OpenPart {
     this.life = new PartLife(spec, host.log)
     this.died = this.life.died
     void this.life.closes(() => wire.close())
-    void wire.lost.then((why) => this.life.die(why))
+    void wire.lost.then((why) => this.life.die(withComplaint(why, this.child)))
   }
 
   start(

@@ -161,8 +161,8 @@ function slowestLink(question: PoolQuestion, members: readonly Candidate[]): Pai
 
 function strategiesOf(engine: PoolEngine, request: PlanRequest, machines: readonly Machine[]): Placement[] {
   if (machines.length === 1) return [soloPlacement(request, machines[0] as Machine)]
-  const pipeline = pipelinePlacement(request, machines, undefined, true)
-  return engine.id === 'llama-rpc' ? [pipeline] : [tensorPlacement(request, machines), pipeline]
+  if (engine.id === 'llama-rpc') return [pipelinePlacement(request, machines, undefined, 'all')]
+  return [tensorPlacement(request, machines), pipelinePlacement(request, machines, undefined, 'even')]
 }
 
 function finish(

@@ -20,6 +20,12 @@ export function complaintOf(child: Spawned | null): string | null {
   return line === undefined ? null : shorten(line)
 }
 
+/** A peer that is lost may be the consequence of what this engine had just said. */
+export function withComplaint(why: string, child: Spawned | null): string {
+  const complaint = complaintOf(child)
+  return complaint === null ? why : `${why} Before that the engine here said: ${complaint}`
+}
+
 export function shorten(line: string): string {
   return line
     .replace(/^.*ERROR - /, '')

@@ -11,7 +11,7 @@ import { attachVllm } from '../../engines/vllm/index.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
-import { complaintOf, healthLook, mergedEnv, untilHealthy } from '../shared/engine-child.ts'
+import { complaintOf, healthLook, mergedEnv, untilHealthy, withComplaint } from '../shared/engine-child.ts'
 import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
 import { demandWholeShards, findModelFolder } from '../weights/model-folder.ts'
@@ -90,7 +90,7 @@ class VllmPart implements OpenPart {
     this.life = new PartLife(spec, host.log)
     this.died = this.life.died
     void this.life.closes(() => wire.close())
-    void wire.lost.then((why) => this.life.die(why))
+    void wire.lost.then((why) => this.life.die(withComplaint(why, this.last)))
   }
 
   start(
