@@ -14,6 +14,7 @@ const benches = {
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
   choice: '../hub/choice-bench.js',
+  gateways: 'gateways.js',
   wire: 'wire-bench.js',
   pool: 'pool-bench.js',
 }
