@@ -44,7 +44,9 @@ export function bestSolo(question: PoolQuestion, members: readonly Candidate[]):
 
 function alone(question: PoolQuestion, [member]: readonly Candidate[], obstacle: Obstacle): Obstacle {
   if (!member) return obstacle
-  const why = member.facts?.modelPath == null ? 'does not have' : 'cannot hold alone'
+  const reads = member.facts?.modelPath == null || question.servesAlone(member.node)
+  const holds = member.facts?.modelPath == null ? 'does not have' : 'cannot hold alone'
+  const why = reads ? holds : 'has no engine of its own for'
   const message = `Only ${member.name} is left, which ${why} ${question.model}.`
   return { error: new HolonError('pool_impossible', message), member: null }
 }
