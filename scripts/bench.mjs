@@ -13,7 +13,8 @@ const benches = {
   start: 'start-bench.js',
   plan: 'planner-bench.js',
   tunnel: 'tunnel-bench.js',
-  choice: 'choice-bench.js',
+  choice: '../hub/choice-bench.js',
+  gateways: 'gateways.js',
   wire: 'wire-bench.js',
   pool: 'pool-bench.js',
 }

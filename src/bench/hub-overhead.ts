@@ -7,13 +7,12 @@
  *
  * `node dist/bench/hub-overhead.js [--json] [--quick]`
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { childEntry } from '../core/child-entry.ts'
 import { median } from '../core/median.ts'
+import { questions } from './hub-overhead/bodies.ts'
+import { Child, hubProgram } from './hub-overhead/child.ts'
 import { type LoadResult, runLoad } from './hub-overhead/load.ts'
-import type { ChildUse, FromChild } from './hub-overhead/told.ts'
 
 const targets = ['direct', 'bare', 'hub'] as const
 type Target = (typeof targets)[number]
@@ -67,87 +66,27 @@ const quick: OverheadPlan = {
   books: false,
 }
 
-const json = Buffer.from(
-  JSON.stringify({
-    model: 'bench',
-    messages: [{ role: 'user', content: 'A question of usual length?' }],
-    max_tokens: 16,
-  }),
-)
-const stream = Buffer.from(
-  JSON.stringify({
-    model: 'bench',
-    messages: [{ role: 'user', content: 'A question.' }],
-    max_tokens: 100,
-    stream: true,
-  }),
-)
-
-class Child {
-  readonly process: ChildProcess
-  readonly origin: Promise<string>
-
-  constructor(path: string, args: string[]) {
-    this.process = fork(path, args, { execArgv: ['--expose-gc'] })
-    this.origin = this.told().then((message) => ('origin' in message ? message.origin : ''))
-  }
-
-  async use(): Promise<ChildUse> {
-    await this.origin
-    this.process.send('use')
-    const message = await this.told()
-    if (!('use' in message)) throw new Error('a child of the bench answered something else')
-    return message.use
-  }
-
-  async stop(): Promise<void> {
-    if (this.process.exitCode !== null) return
-    const gone = once(this.process, 'exit')
-    this.process.send('stop')
-    await gone
-  }
-
-  private told(): Promise<FromChild> {
-    return new Promise((resolve, reject) => {
-      const { process: child } = this
-      const onExit = (code: number | null) => {
-        child.off('message', onMessage)
-        reject(new Error(`a child of the bench ended with ${String(code)}`))
-      }
-      const onMessage = (message: FromChild) => {
-        child.off('exit', onExit)
-        resolve(message)
-      }
-      child.once('exit', onExit)
-      child.once('message', onMessage)
-    })
-  }
-}
-
 /** Runs the whole bench. */
 export async function measureOverhead(plan: OverheadPlan): Promise<Overhead> {
   const here = import.meta.url
   const upstream = new Child(childEntry(here, './hub-overhead/upstream.ts'), [])
   const engine = await upstream.origin
   const bare = new Child(childEntry(here, './hub-overhead/bare-relay.ts'), [engine])
-  const hub = new Child(fileURLToPath(new URL('../../scripts/bench-hub.mjs', here)), [
-    engine,
-    plan.books ? 'books' : 'no-books',
-  ])
+  const hub = new Child(hubProgram(here), [engine, plan.books ? 'books' : 'no-books'])
   const children: Record<Target, Child> = { direct: upstream, bare, hub }
   try {
     for (const target of targets) {
-      await load(children[target], json, 64, { answers: plan.warmAnswers })
-      await load(children[target], stream, 64, { answers: plan.warmAnswers / 20 })
+      await load(children[target], questions.json, 64, { answers: plan.warmAnswers })
+      await load(children[target], questions.stream, 64, { answers: plan.warmAnswers / 20 })
     }
     const requests = await takeTurns(children, plan.rounds, (child) =>
-      load(child, json, 64, { forMs: plan.roundMs }),
+      load(child, questions.json, 64, { forMs: plan.roundMs }),
     )
     const single = await takeTurns(children, plan.rounds, (child) =>
-      load(child, json, 1, { forMs: plan.roundMs / 2 }),
+      load(child, questions.json, 1, { forMs: plan.roundMs / 2 }),
     )
     const streams = await takeTurns(children, plan.rounds, (child) =>
-      load(child, stream, 64, { forMs: plan.roundMs }),
+      load(child, questions.stream, 64, { forMs: plan.roundMs }),
     )
     const memory = await measureMemory(hub, plan.memoryRequests)
     return summarise(requests, single, streams, memory, plan.rounds)
@@ -190,9 +129,9 @@ async function takeTurns(
 }
 
 async function measureMemory(hub: Child, requests: number): Promise<Overhead['memory']> {
-  await load(hub, json, 64, { answers: 2000 })
+  await load(hub, questions.json, 64, { answers: 2000 })
   const before = await hub.use()
-  await load(hub, json, 64, { answers: requests })
+  await load(hub, questions.json, 64, { answers: requests })
   const after = await hub.use()
   return {
     requests,

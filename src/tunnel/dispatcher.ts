@@ -4,6 +4,7 @@
  */
 import { Dispatcher, errors } from 'undici'
 import { HolonError } from '../core/errors.ts'
+import { Roster, type Seat } from '../core/roster.ts'
 import { maxOpenStreams } from './limits.ts'
 import { checkAuthority, checkMethod, checkPath, type HeaderPairs, requestHeaders } from './request-rules.ts'
 import { TunnelExchange, type TunnelParts, type TunnelRequest } from './tunnel-exchange.ts'
@@ -15,7 +16,9 @@ const defaultAuthority = 'node'
 
 export class TunnelDispatcher extends Dispatcher {
   private readonly parts: TunnelParts
-  private readonly open = new Set<TunnelExchange>()
+  private readonly open = new Roster<TunnelExchange>()
+  /** The hub sends to one origin only: read once. */
+  private readonly authority = new Authority()
   private closing: HolonError | null = null
   private whenIdle: (() => void)[] = []
   requests = 0
@@ -38,15 +41,15 @@ export class TunnelDispatcher extends Dispatcher {
     let request: TunnelRequest
     try {
       this.admit()
-      request = toRequest(options)
+      request = toRequest(options, this.authority.of(options.origin))
     } catch (error) {
       const refused = asController()
       handler.onResponseError?.(refused, error as Error)
       return true
     }
-    const exchange = new TunnelExchange(this.parts, request, handler, () => this.left(exchange))
+    const exchange = new TunnelExchange(this.parts, request, handler, () => this.left(seat))
+    const seat = this.open.enter(exchange)
     this.requests += 1
-    this.open.add(exchange)
     exchange.start()
     return true
   }
@@ -80,7 +83,7 @@ export class TunnelDispatcher extends Dispatcher {
     this.closing ??= new HolonError('tunnel_lost', 'The connection to the node was closed.', {
       cause: reason,
     })
-    for (const exchange of [...this.open]) exchange.abort(reason)
+    for (const { who } of this.open.seated()) who.abort(reason)
     if (!done) return Promise.resolve()
     queueMicrotask(done)
     return undefined
@@ -94,21 +97,35 @@ export class TunnelDispatcher extends Dispatcher {
     }
   }
 
-  private left(exchange: TunnelExchange): void {
-    this.open.delete(exchange)
+  private left(seat: Seat<TunnelExchange>): void {
+    this.open.leave(seat)
     if (this.open.size > 0) return
     for (const resolve of this.whenIdle.splice(0)) resolve()
   }
 }
 
-function toRequest(options: Dispatcher.DispatchOptions): TunnelRequest {
+class Authority {
+  private origin: string | URL | undefined
+  private host = defaultAuthority
+
+  /** @throws HolonError tunnel_request_invalid */
+  of(origin: string | URL | undefined): string {
+    if (origin !== this.origin) {
+      const host = origin ? new URL(origin).host : defaultAuthority
+      checkAuthority(host)
+      this.host = host
+      this.origin = origin
+    }
+    return this.host
+  }
+}
+
+function toRequest(options: Dispatcher.DispatchOptions, authority: string): TunnelRequest {
   const query = options.query ? `?${new URLSearchParams(options.query).toString()}` : ''
   const path = `${options.path}${query}`
   checkPath(path)
   checkMethod(options.method)
   if (options.upgrade) throw new HolonError('tunnel_request_invalid', 'The tunnel carries no upgrades.')
-  const authority = options.origin ? new URL(options.origin).host : defaultAuthority
-  checkAuthority(authority)
   return {
     path,
     method: options.method,

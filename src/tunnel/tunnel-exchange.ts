@@ -139,7 +139,7 @@ export class TunnelExchange implements Dispatcher.DispatchController {
     const status = headers[':status'] ?? 0
     if (this.settled || status < 200) return
     const plain: IncomingHttpHeaders = {}
-    for (const [name, value] of Object.entries(headers)) if (!name.startsWith(':')) plain[name] = value
+    for (const name in headers) if (name[0] !== ':') plain[name] = headers[name]
     this.answered = true
     const length = plain['content-length']
     if (this.request.method !== 'HEAD' && status !== 304 && length !== undefined)

@@ -8,6 +8,8 @@ export interface LoadPlan {
   /** Stops after this time (milliseconds) or this number of answers, whichever is set. */
   forMs?: number
   answers?: number
+  /** Beside the content type. */
+  headers?: Record<string, string>
 }
 
 export interface LoadResult {
@@ -19,13 +21,14 @@ export interface LoadResult {
   latencies: number[]
 }
 
-const headers = { 'content-type': 'application/json' }
+const json = { 'content-type': 'application/json' }
 const eventMark = Buffer.from('data: ')
 
 /** @throws Error at the first answer that is no 200 or breaks: a bench over errors measures nothing */
 export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
   const pool = new Pool(plan.origin, { connections: plan.connections, pipelining: 1 })
   const result: LoadResult = { answers: 0, events: 0, seconds: 0, latencies: [] }
+  const headers = { ...json, ...plan.headers }
   const startedAt = performance.now()
   const over = () =>
     plan.answers === undefined
@@ -41,7 +44,7 @@ export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
       }
       const sentAt = performance.now()
       // Not `+= await`: that adds to the sum as it was before the wait.
-      const events = await one(pool, plan.body)
+      const events = await one(pool, plan.body, headers)
       result.events += events
       result.latencies.push(performance.now() - sentAt)
       result.answers++
@@ -58,7 +61,7 @@ export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
   return result
 }
 
-function one(pool: Pool, body: Buffer): Promise<number> {
+function one(pool: Pool, body: Buffer, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     let events = 0
     let status = 0

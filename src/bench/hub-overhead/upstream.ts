@@ -1,9 +1,11 @@
 /**
  * An engine that needs no time: what is measured in front of it is the relay alone. A child program of the bench.
- * A whole answer is about 400 bytes with usage; a stream is 100 events, each written by itself.
+ * A whole answer is about 400 bytes with usage; a stream is 100 events, each written by itself, or as many as asked at
+ * a pace.
  */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { pacedTokens, paceMs } from './bodies.ts'
 import { reportToBench } from './told.ts'
 
 export const eventsPerStream = 100
@@ -56,13 +58,28 @@ function stream(res: ServerResponse): void {
   next()
 }
 
+function pacedStream(res: ServerResponse): void {
+  res.writeHead(200, { 'content-type': 'text/event-stream' })
+  let left = pacedTokens
+  const timer = setInterval(() => {
+    left--
+    res.write(left > 0 ? token : last)
+    if (left > 0) return
+    clearInterval(timer)
+    res.end(done)
+  }, paceMs)
+  res.on('close', () => clearInterval(timer))
+}
+
 const server = createServer((req, res) => {
   let wantsStream = false
+  let wantsPace = false
   req.on('data', (chunk: Buffer) => {
     wantsStream ||= chunk.includes('"stream":true')
+    wantsPace ||= chunk.includes(`"max_tokens":${pacedTokens},`)
   })
   req.on('end', () => {
-    if (wantsStream) return stream(res)
+    if (wantsStream) return wantsPace ? pacedStream(res) : stream(res)
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length })
     res.end(whole)
   })

@@ -1,8 +1,8 @@
 /** Who sends a request and what they may do: the owner of the hub, or a key. In memory: nobody waits for the books. */
 import type { IncomingMessage } from 'node:http'
 import { HolonError } from '../../core/errors.ts'
+import type { Seat } from '../../core/roster.ts'
 import { type Lane, lanes } from '../../protocol/lane.ts'
-import type { Seat } from '../gateway/roster.ts'
 import type { ModelScope } from './model-scope.ts'
 
 /** An answer under way, as its caller's key sees it. */

@@ -3,8 +3,8 @@
  * hub, is taken over as a whole, and a key that is revoked ends its answers that moment.
  */
 import { HolonError } from '../../core/errors.ts'
+import { Roster, type Seat } from '../../core/roster.ts'
 import type { Lane } from '../../protocol/lane.ts'
-import { Roster, type Seat } from '../gateway/roster.ts'
 import type { KeyRecord } from '../store/key-book.ts'
 import type { Caller, Guest } from './caller.ts'
 import { KeyMeter, type MeterClock, type TokensUsed } from './key-meter.ts'

@@ -51,7 +51,7 @@ export class DialectExchange extends Exchange {
   override write(bytes: Buffer): boolean {
     this.told = ''
     this.parser.feed(this.characters.write(bytes))
-    return this.told === '' || this.res.write(this.told)
+    return this.told === '' || this.put(this.told)
   }
 
   override sendAnswer(body: Buffer): void {

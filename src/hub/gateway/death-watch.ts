@@ -2,8 +2,9 @@
  * Tells who is waiting on an engine that it died. A lease's `died` promise may live as long as the engine does, so
  * hanging a callback on it for every request would grow without end; here each promise gets one, ever.
  */
+
+import { Roster, type Seat } from '../../core/roster.ts'
 import type { EngineLease } from '../../protocol/node.ts'
-import { Roster, type Seat } from './roster.ts'
 
 /** Somebody whose work ends with an engine. */
 export interface Mourner {

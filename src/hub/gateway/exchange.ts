@@ -5,15 +5,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { HolonError, toEnvelope } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
+import type { Seat } from '../../core/roster.ts'
 import type { Lane } from '../../protocol/lane.ts'
 import { type Caller, type Guest, owner } from '../auth/caller.ts'
-import type { Seat } from './roster.ts'
+import { asChunk } from './as-chunk.ts'
 
 /** A client that takes nothing for this long is let go, so that it does not hold engine and memory for ever. */
 export const clientStallMs = 120_000
 
 const maxStringBytes = 16 * 1024
 const ignore = (): void => undefined
+const lastChunk = '0\r\n\r\n'
 const usableId = /^[\x21-\x7e]{1,128}$/
 
 export class Exchange implements Guest {
@@ -46,6 +48,8 @@ export class Exchange implements Guest {
   private begun = false
   private abort: AbortController | null = null
   private leaving: (() => void) | null = null
+  /** Set when the chunks of a stream are framed here. */
+  private framed = false
 
   constructor(req: IncomingMessage, res: ServerResponse, caller: Caller = owner) {
     this.req = req
@@ -115,14 +119,36 @@ export class Exchange implements Guest {
     headers['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     if (retryAfterS !== undefined) headers['retry-after'] = Math.max(1, Math.ceil(retryAfterS))
     this.res.writeHead(status, headers)
-    // As a latin1 string node sends head and body in one write; bytes survive that encoding unchanged.
-    if (typeof body !== 'string' && body.length <= maxStringBytes) this.end(body.toString('latin1'), 'latin1')
-    else this.end(body)
+    if (typeof body === 'string' || body.length > maxStringBytes) this.end(body)
+    else this.endInOneWrite(body)
+  }
+
+  /**
+   * As a latin1 string node joins head and body; bytes survive that encoding unchanged. `end` with a text would send it
+   * beside an empty piece that carries its callback, and two pieces cost a vectored write.
+   */
+  private endInOneWrite(body: Buffer): void {
+    this.writeNow(body.toString('latin1'), 'latin1')
+    this.end()
+  }
+
+  /** As `res.write`, without its wait for the end of the tick: all there is now is in `bytes`. */
+  private writeNow(bytes: string | Buffer, encoding: BufferEncoding = 'utf8'): boolean {
+    const { res } = this
+    const { socket } = res
+    socket?.cork()
+    const taken = res.write(bytes, encoding)
+    socket?.uncork()
+    return taken
   }
 
   /** Ends the response. A client that then takes none of it is let go in bounded time. */
-  end(last?: string | Buffer, encoding: BufferEncoding = 'utf8'): void {
-    this.res.end(last, encoding)
+  end(last?: string | Buffer): void {
+    if (!this.framed) this.res.end(last)
+    else {
+      if (last !== undefined) this.put(last)
+      this.res.end(lastChunk, 'latin1')
+    }
     if (this.res.writableLength > 0) this.res.setTimeout(clientStallMs, () => this.res.destroy())
   }
 
@@ -135,6 +161,16 @@ export class Exchange implements Guest {
     headers['cache-control'] = 'no-cache'
     headers['x-accel-buffering'] = 'no'
     this.res.writeHead(200, headers)
+    // Node writes a chunk as four pieces. A stream is nothing but small chunks: framed here, each is one.
+    this.framed = this.res.chunkedEncoding
+    this.res.chunkedEncoding = false
+  }
+
+  /** Sends bytes of a stream or of an open body; false when the client takes no more for now. */
+  protected put(bytes: string | Buffer): boolean {
+    // An empty chunk would end the body.
+    if (bytes.length === 0) return true
+    return this.writeNow(this.framed ? asChunk(bytes) : bytes)
   }
 
   /** An SSE comment, which clients skip: it keeps the connection alive and tells a person what is going on. */
@@ -142,12 +178,12 @@ export class Exchange implements Guest {
     if (this.gone || this.res.writableNeedDrain) return
     this.openStream()
     const words = this.keepAlive(text)
-    if (words !== '') this.res.write(words)
+    if (words !== '') this.put(words)
   }
 
   /** Bytes of the engine's answer, whole events when it is a stream; false when the client takes no more for now. */
   write(bytes: Buffer): boolean {
-    return this.res.write(bytes)
+    return this.put(bytes)
   }
 
   /** The engine's whole answer. */

@@ -4,7 +4,7 @@
  * whoever waits alone waits behind one answer of each of the others, however many those have waiting. Lanes come in
  * order, and one that was passed over often enough gets a turn. Work conserving. Pure: no I/O, no timers.
  *
- * Waiting tickets are chained to each other rather than kept in a Map or Set, for the reason told in roster.ts.
+ * Waiting tickets are chained to each other rather than kept in a Map or Set, for the reason told in core/roster.ts.
  */
 import { type Lane, lanes } from '../../protocol/lane.ts'
 

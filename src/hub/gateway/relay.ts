@@ -6,10 +6,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { asHolonError, type HolonError } from '../../core/errors.ts'
+import type { Seat } from '../../core/roster.ts'
 import type { DeathWatch, Mourner } from './death-watch.ts'
 import { fromConnection, notBegun, type Refusal, wentSilent } from './engine-error.ts'
 import { clientStallMs, type Exchange } from './exchange.ts'
-import type { Seat } from './roster.ts'
 import type { AnswerUsage } from './usage-scan.ts'
 import type { Waiter, WaitingRoom, WaitingSeat } from './waiting-room.ts'
 

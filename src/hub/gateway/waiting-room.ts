@@ -4,7 +4,7 @@
  * One timer serves all: the hot path pays for a seat.
  */
 import type { Clock } from '../../core/clock.ts'
-import { Roster, type Seat } from './roster.ts'
+import { Roster, type Seat } from '../../core/roster.ts'
 
 export interface Waiter {
   /** Called about twice a second with the milliseconds waited so far. */

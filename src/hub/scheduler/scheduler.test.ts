@@ -83,7 +83,7 @@ describe('choosing by the predicted finish', () => {
     const nodes = [node('a', ['m', { state: 'disk' }], ['other']), node('b', ['m', { state: 'disk' }])]
     const { choose, scheduler } = startScheduler(nodes)
     const claim = scheduler.claim(choose('m', {}, 'production', new Set(['a'])))
-    const lease = { parallel: 4, parameters: new Set<string>() } as Parameters<typeof scheduler.held>[1]
+    const lease = { parallel: 4, parameters: new Set<string>() }
     scheduler.held(claim, lease, 90)
     scheduler.over(claim, anAnswer())
     nodes[1]!.changed()
@@ -274,9 +274,7 @@ describe('tiers', () => {
   test('never take a model that cannot do it, and say so when none can', () => {
     const { choose, scheduler } = startScheduler(fleet())
     const first = choose('auto:best', { needs: ['image_url'] })
-    const lease = { parallel: 4, parameters: new Set(['temperature']) } as Parameters<
-      typeof scheduler.held
-    >[1]
+    const lease = { parallel: 4, parameters: new Set(['temperature']) }
     const claim = scheduler.claim(first)
     scheduler.held(claim, lease, 0)
     scheduler.over(claim, null)

@@ -44,9 +44,13 @@ export function bestSolo(question: PoolQuestion, members: readonly Candidate[]):
 
 function alone(question: PoolQuestion, [member]: readonly Candidate[], obstacle: Obstacle): Obstacle {
   if (!member) return obstacle
-  const reads = member.facts?.modelPath == null || question.servesAlone(member.node)
-  const holds = member.facts?.modelPath == null ? 'does not have' : 'cannot hold alone'
-  const why = reads ? holds : 'has no engine of its own for'
-  const message = `Only ${member.name} is left, which ${why} ${question.model}.`
+  const { model } = question
+  const why =
+    member.facts?.modelPath == null
+      ? `does not have ${model}`
+      : question.servesAlone(member.node)
+        ? `cannot hold ${model} alone`
+        : `has no engine of its own that reads ${model}`
+  const message = `Only ${member.name} is left, which ${why}.`
   return { error: new HolonError('pool_impossible', message), member: null }
 }

@@ -39,7 +39,7 @@ export function previewPool(question: PreviewQuestion): PoolPreview {
   for (const { link } of ranked)
     if (link && !link.measured)
       unknowns.add(
-        `no link between ${link.between.join(' and ')} is measured: ${link.name} assumed (\`holon pool links --measure\`)`,
+        `no link between ${link.between.join(' and ')} is measured; this counts with ${link.name} (\`holon pool links --measure\`)`,
       )
   for (const doubt of doubtsOf(question)) unknowns.add(doubt)
   return {

@@ -1,20 +1,21 @@
 import { pathToFileURL } from 'node:url'
 import { systemClock } from '../core/clock.ts'
 import { silentLog } from '../core/log.ts'
-import { Catalogue } from '../hub/catalogue/catalogue.ts'
-import type { AnswerRecord } from '../hub/gateway/answer-record.ts'
-import { readDemand } from '../hub/scheduler/demand.ts'
-import { type Claim, Scheduler } from '../hub/scheduler/scheduler.ts'
 import { machineProfile } from '../protocol/machine.ts'
 import type { NodeModel } from '../protocol/model.ts'
 import type { NodeHandle, NodeState } from '../protocol/node.ts'
 import { checkRequest } from '../protocol/openai/index.ts'
+import { Catalogue } from './catalogue/catalogue.ts'
+import type { AnswerRecord } from './gateway/answer-record.ts'
+import { readDemand } from './scheduler/demand.ts'
+import { type Claim, Scheduler } from './scheduler/scheduler.ts'
 
 /**
  * What a choice costs: fleets of 1,000 and 10,000 nodes that advertise 200 models each, for a model that every node has
  * and for one that five have; and what it costs to take in that a node changed. Run after a build:
- * `node dist/bench/choice-bench.js`. Each choice is a whole one: reading the demand off the parsed request, looking up the
- * prompt's beginning, the contest, the record for `holon explain`, and the books when it is over.
+ * `node dist/hub/choice-bench.js`. Each choice is a whole one: reading the demand off the parsed request, looking up the
+ * prompt's beginning, the contest, the record for `holon explain`, and the books when it is over. It stands here and not
+ * with the other benches because it drives the hub's own parts, which those may not import.
  */
 
 interface Costs {
