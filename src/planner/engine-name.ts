@@ -64,7 +64,7 @@ export function parseEngine(name: string): Engine {
 /** The backend an engine uses on a chip when its name does not say. */
 export function defaultBackend(engine: Engine, vendor: string, kind: 'gpu' | 'cpu'): Backend {
   if (engine.family === 'distributed-llama') return 'cpu'
-  if (engine.backend === 'mlx' && vendor !== 'Apple') return 'cuda'
+  if (engine.backend === 'mlx' && vendor !== 'Apple') return kind === 'cpu' ? 'cpu' : 'cuda'
   if (engine.backend !== null) return engine.backend
   if (kind === 'cpu') return 'cpu'
   if (vendor === 'Apple') return 'metal'

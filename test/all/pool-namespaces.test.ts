@@ -3,17 +3,16 @@
  * OpenAI client, lose a member in the middle of an answer, and serve again with nobody's help. The model is random; its
  * speed and its failures are real.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
-import type { PoolView } from '../../src/protocol/pools.ts'
-import { descendants, eventually, isAlive } from '../support/cli.ts'
+import { eventually, isAlive } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
-import { clientLibrary, FleetLan } from '../support/fleet-lan.ts'
+import { FleetLan } from '../support/fleet-lan.ts'
 import { whyNoNamespaces } from '../support/namespaces.ts'
+import { type Answer, askOn, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
 
 const missing = whyNoNamespaces()
 const names = ['oak', 'elm', 'ash']
@@ -22,30 +21,8 @@ const model = 'wide'
 const budgetMb = '185'
 let net: FleetLan
 
-async function pool(): Promise<PoolView | undefined> {
-  const { pools } = (await net.get('/fleet/v1/pools')) as { pools: PoolView[] }
-  return pools.find(({ name }) => name === 'big')
-}
-
-/** Asks through the real client, as a stream; prints `begun` at the first token. */
-const question = (maxTokens: number): string => `
-  import OpenAI from '${clientLibrary('openai/index.mjs')}'
-  const client = new OpenAI({ baseURL: '${net.url}/v1', apiKey: '${net.key}', maxRetries: 0 })
-  let text = '', error = null, node = null
-  try {
-    const { data, response } = await client.completions.create({
-      model: '${model}', stream: true, temperature: 0, max_tokens: ${maxTokens}, prompt: 'The machines are',
-    }).withResponse()
-    node = response.headers.get('x-holon-node')
-    for await (const chunk of data) {
-      if (text === '') console.log('begun')
-      text += chunk.choices[0]?.text ?? ''
-    }
-  } catch (thrown) { error = String(thrown) }
-  console.log(JSON.stringify({ text, node, error }))
-`
-type Answer = { text: string; node: string | null; error: string | null }
-const ask = async (): Promise<Answer> => (await net.onDesk(question(16))) as Answer
+const pool = () => poolOn(net, 'big')
+const ask = () => askOn(net, model)
 
 /** Ports of a machine that answer someone on the switch, and what they say to one who knows nothing. */
 async function scan(name: string): Promise<Record<string, string>> {
@@ -73,22 +50,8 @@ async function scan(name: string): Promise<Record<string, string>> {
   `)) as Record<string, string>
 }
 
-/** Processes of llama.cpp below an agent. */
-function engines(name: string): number[] {
-  const { pid = 0 } = net.agents[name]!.child
-  return descendants(pid).filter((each) => /^(llama-server|ggml-rpc-server)$/.test(commandOf(each)))
-}
-
-function commandOf(pid: number): string {
-  try {
-    return execFileSync('cat', [`/proc/${pid}/comm`], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim()
-  } catch {
-    return ''
-  }
-}
+/** Processes of llama.cpp below an agent; the guard's own line names them too, after its own name. */
+const engines = (name: string) => processesOn(net, name, /^\S*(llama-server|ggml-rpc-server) /)
 
 describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${missing})` : ''}`, () => {
   beforeAll(async () => {
@@ -163,7 +126,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     const victim = view?.members.find(({ rank }) => rank === 1)?.node ?? ''
     const [engine = 0] = engines(victim)
     expect(isAlive(engine)).toBe(true)
-    const program = net.runOnDesk(question(1_200))
+    const program = questionOn(net, model, 1_200)
     await program.until('begun')
     process.kill(engine, 'SIGKILL')
     const broken = (await program.answer) as Answer

@@ -1,4 +1,5 @@
-"""Writes a tiny Llama with random weights and a tokenizer of bytes, as a model folder that mlx_lm reads."""
+"""Writes a tiny Llama with random weights and a tokenizer of bytes, as a model folder that mlx_lm reads.
+Usage: tiny-mlx-model.py FOLDER [HIDDEN LAYERS HEADS FEED_FORWARD]"""
 import json, sys
 from pathlib import Path
 import numpy as np
@@ -7,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-hidden, layers, heads, ff = 64, 2, 4, 128
+hidden, layers, heads, ff = map(int, sys.argv[2:]) if len(sys.argv) > 2 else (64, 2, 4, 128)
 alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
 vocab = {"<s>": 0, "</s>": 1, **{letter: index + 2 for index, letter in enumerate(alphabet)}}
 tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))

@@ -177,4 +177,21 @@ describe('the faster placement', () => {
     stand.a.leave()
     await eventually('no longer solo', async () => (await stand.pool()).service !== 'solo')
   })
+
+  // MLX reads folders that the member's own engine does not: pinned to that member, nobody answered.
+  test('is the pool where only a pool’s engine reads the files, however fast one machine would be', async () => {
+    stand.a.options.memoryBytes = 64 * GB
+    stand.a.models = []
+    stand.a.probed = { rttMs: 400 }
+    stand.b.probed = { rttMs: 400 }
+    await stand.create()
+    await stand.served('group')
+    expect((await stand.pool()).choice).toMatch(/It runs pooled/)
+    stand.b.leave()
+    await eventually('the pool to be down', async () => (await stand.pool()).service === 'none')
+    await eventually('the reason', async () =>
+      ((await stand.pool()).reason ?? '').includes('no engine of its own that reads big'),
+    )
+    expect(stand.site.openParts).toBe(0)
+  })
 })

@@ -16,6 +16,8 @@ export interface Joining {
   home?: string
   /** Not told where the hub is: it must find it by mDNS. */
   searching?: boolean
+  /** A folder of another machine, which this one's disk does not have. */
+  without?: string
 }
 
 /** A program on the desk, under way. */
@@ -68,14 +70,14 @@ export class FleetLan {
     return (JSON.parse(made.stdout) as { token: string }).token
   }
 
-  /** Starts an agent on a machine of its own. */
-  join(name: string, { args = [], models = [], env = {}, home, searching }: Joining = {}): Running {
-    const machine = this.lan.machine(name)
+  /** Starts an agent on a machine of its own; again on the same machine when that has ended. */
+  join(name: string, { args = [], models = [], env = {}, home, searching, without }: Joining = {}): Running {
+    const machine = this.machines[name] ?? this.lan.machine(name)
     this.machines[name] = machine
     const running = this.fleet.start(
       ['join', ...(searching ? [] : [this.url]), '--name', name, ...args],
       { HOLON_HOME: home ?? this.fleet.home(...models), ...env },
-      machine.command,
+      without === undefined ? machine.command : machine.commandWithout(without),
     )
     this.agents[name] = running
     return running

@@ -28,6 +28,8 @@ export interface Machine {
   readonly address: string
   /** A command line as this machine runs it. */
   command(program: string, ...args: string[]): { program: string; args: string[] }
+  /** The same, with nothing in a folder that another machine has: all namespaces share the host's disk. */
+  commandWithout(folder: string): Machine['command']
   unplug(): void
   plugIn(): void
 }
@@ -58,13 +60,19 @@ export class Switch {
     run('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
     run('-n', namespace, 'link', 'set', 'eth0', 'up')
     run('-n', namespace, 'route', 'add', 'default', 'dev', 'eth0')
+    const command: Machine['command'] = (program, ...args) => ({
+      program: ip ?? 'ip',
+      args: ['netns', 'exec', namespace, program, ...args],
+    })
     return {
       namespace,
       address,
-      command: (program, ...args) => ({
-        program: ip ?? 'ip',
-        args: ['netns', 'exec', namespace, program, ...args],
-      }),
+      command,
+      // `ip netns exec` gives each program its own table of mounts, which ends with it.
+      commandWithout: (folder) => {
+        const hide = 'mount -t tmpfs tmpfs "$0" && exec "$@"'
+        return (program, ...args) => command('sh', '-c', hide, folder, program, ...args)
+      },
       unplug: () => void run('-n', this.tag, 'link', 'set', port, 'down'),
       plugIn: () => void run('-n', this.tag, 'link', 'set', port, 'up'),
     }

@@ -17,6 +17,7 @@ import { modelNames } from './model-names.ts'
 import { type Delegate, PoolNode, type PoolSource } from './pool-node.ts'
 import { poolView } from './pool-view.ts'
 import type { PoolsOptions } from './pools-options.ts'
+import { hasAlone } from './preview-pools.ts'
 import type { SpeedBook } from './speed-book.ts'
 
 export interface LivePoolOptions extends PoolsOptions {
@@ -169,6 +170,7 @@ export class LivePool {
       parallel: wish.parallel,
       members: candidates,
       link: (a: string, b: string) => links.between(a, b),
+      servesAlone: (node: string) => this.soloDelegate(node) !== null,
     }
     const decision = decide(question, engine, candidates)
     if (decision.kind === 'refused') return { kind: 'refused', ...decision.obstacle }
@@ -296,8 +298,7 @@ export class LivePool {
   private soloDelegate(id: string): Delegate | null {
     const node = this.handleOf(id)
     const model = this.idsOn.get(id)
-    const has = node?.state().models.some((one) => one.id === model && one.problem === null)
-    return node && model !== undefined && has ? { node, model } : null
+    return node && model !== undefined && hasAlone(node, model) ? { node, model } : null
   }
 
   private fallback(): Delegate | null {

@@ -172,6 +172,7 @@ export class Pools {
       changed: (name) => {
         of(name)?.changed()
       },
+      nameOf: (node) => this.options.fleet.nodes.find(({ id }) => id === node)?.name ?? node,
       log: (level, fields, message) => this.options.log[level](fields, message),
     }
   }

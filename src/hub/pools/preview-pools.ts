@@ -51,7 +51,13 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
     members: (some[0] ?? looked[0])?.members ?? [],
     engines: some.length > 0 ? some : looked,
     link: (a, b) => links.between(a, b),
+    servesAlone: (id) => nodes.some((node) => node.id === id && hasAlone(node, names.on(node))),
   })
+}
+
+/** Its own engine can load the model. */
+export function hasAlone(node: NodeHandle, model: string): boolean {
+  return node.state().models.some(({ id, problem }) => id === model && problem === null)
 }
 
 /**

@@ -53,6 +53,8 @@ export interface PoolEffects {
   removed(ticket: number): void
   /** Something that people or requests see has changed. */
   changed(pool: string): void
+  /** How people call a member; reasons are read by them. */
+  nameOf(node: string): string
   log(level: 'info' | 'warn', fields: object, message: string): void
 }
 

@@ -96,7 +96,7 @@ export class PoolMachine {
       return
     }
     if (this.pinned === node) this.pinned = null
-    if (this.solo === node) this.leaveSolo(`${node} is gone.`)
+    if (this.solo === node) this.leaveSolo(`${this.deps.effects.nameOf(node)} is gone.`)
     if (this.run !== null) this.run.onGone(node)
     else if (this.check?.members.includes(node)) this.onGoneWhileChecked(node)
     this.tell()
@@ -198,7 +198,7 @@ export class PoolMachine {
 
   private onGoneWhileChecked(node: string): void {
     this.endCheck()
-    const message = `The member ${node} went away while it was looked at.`
+    const message = `The member ${this.deps.effects.nameOf(node)} went away while it was looked at.`
     if (this.creation !== null) this.onRefused(new HolonError('engine_unavailable', message), null)
     else this.form()
   }

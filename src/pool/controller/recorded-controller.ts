@@ -76,6 +76,7 @@ export class RecordedController {
           part.stopping = true
           ask('stop', pool, attempt, rank)
         },
+        nameOf: (node) => node,
         accepted: (ticket) => this.accepted.push(ticket),
         refused: (ticket, error) => this.refused.push({ ticket, error }),
         removed: (ticket) => this.removed.push(ticket),

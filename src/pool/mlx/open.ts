@@ -105,6 +105,8 @@ class MlxPart implements OpenPart {
       const loading = keepTelling('reading weights', onProgress)
       const slow = `MLX did not have the model in memory after ${loadWithinMs / 60_000} minutes.`
       await within(this.loaded.promise, { ms: loadWithinMs, signal: either, late: slow }).finally(loading)
+      // What was measured at its birth is not what it holds with the model.
+      await this.memory?.look()
       if (this.options.spec.rank !== 0) return this.running(null)
       tell('asking for one token')
       return this.running(await this.serve(url, either))

@@ -45,7 +45,12 @@ export function bestSolo(question: PoolQuestion, members: readonly Candidate[]):
 function alone(question: PoolQuestion, [member]: readonly Candidate[], obstacle: Obstacle): Obstacle {
   if (!member) return obstacle
   const { model } = question
-  const why = member.facts?.modelPath == null ? `does not have ${model}` : `cannot hold ${model} alone`
+  const why =
+    member.facts?.modelPath == null
+      ? `does not have ${model}`
+      : question.servesAlone(member.node)
+        ? `cannot hold ${model} alone`
+        : `has no engine of its own that reads ${model}`
   const message = `Only ${member.name} is left, which ${why}.`
   return { error: new HolonError('pool_impossible', message), member: null }
 }

@@ -215,7 +215,7 @@ function allowance({ memory }: Placement, at: number): number {
 /** The model on one member alone, by its own engine; null when it cannot. */
 export function placeSolo(question: PoolQuestion, member: Candidate): Placement | null {
   const machine = machineOf(member)
-  if (machine === null || member.facts?.modelPath == null) return null
+  if (machine === null || member.facts?.modelPath == null || !question.servesAlone(member.node)) return null
   const placement = soloPlacement(requestFor(question, null).request, machine)
   return placement.fits ? placement : null
 }

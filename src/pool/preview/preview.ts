@@ -178,6 +178,10 @@ function soloRow(question: PreviewQuestion, member: Candidate): PreviewPlacement
       const why = `It would fit, and ${member.name} does not have it: \`holon pull\` there.`
       return unfit(id, 'solo', [member], why)
     }
+    if (!question.servesAlone(member.node)) {
+      const why = `It would fit, and ${member.name} has it as files that only a pool's engine reads: pull a GGUF of it there.`
+      return unfit(id, 'solo', [member], why)
+    }
     const load = loadTime([placement.memory[0]?.weightsBytes ?? 0], null)
     return {
       ...unfit(id, 'solo', [member], ''),

@@ -23,6 +23,8 @@ export interface PoolQuestion {
   parallel: number | null
   members: readonly Candidate[]
   link(a: string, b: string): PairLink
+  /** Whether a member's own engine has the model: what it holds for a pool's engine may be none that it reads. */
+  servesAlone(node: string): boolean
 }
 
 /** What the planner calls each distributed engine. */

@@ -6,18 +6,20 @@ const lookEveryMs = 5_000
 export class MeasuredMemory {
   /** Bytes; null until it was looked at, and where the system does not tell. */
   bytes: number | null = null
+  private readonly pid: number
   private readonly timer: NodeJS.Timeout
 
   constructor(pid: number) {
-    this.timer = setInterval(() => void this.look(pid), lookEveryMs)
-    void this.look(pid)
+    this.pid = pid
+    this.timer = setInterval(() => void this.look(), lookEveryMs)
+    void this.look()
   }
 
   stop(): void {
     clearInterval(this.timer)
   }
 
-  private async look(pid: number): Promise<void> {
-    this.bytes = (await residentMemory([pid])).get(pid) ?? this.bytes
+  async look(): Promise<void> {
+    this.bytes = (await residentMemory([this.pid])).get(this.pid) ?? this.bytes
   }
 }
