@@ -89,7 +89,8 @@ export class GroupRun {
 
   /** The way to a member is gone. */
   onGone(node: string): void {
-    if (this.phase !== 'stopping' && this.members.includes(node)) this.fail(node, `${this.deps.effects.nameOf(node)} is gone.`)
+    if (this.phase !== 'stopping' && this.members.includes(node))
+      this.fail(node, `${this.deps.effects.nameOf(node)} is gone.`)
   }
 
   onStopped(rank: number): void {
