@@ -211,10 +211,7 @@ export class Scheduler {
     gauge.set('inFlight', left)
     gauge.node.count(-1)
     gauge.set('workS', left === 0 ? 0 : Math.max(0, gauge.get('workS') - predicted.serviceS))
-    if (decision.serial === serial) {
-      decision.outcome = record
-      decision.movedOn = record === null
-    }
+    if (decision.serial === serial) decision.over(record)
     if (record === null) return
     const nowS = this.options.clock.now() / 1000
     const { bytes, generates } = demand
