@@ -26,7 +26,7 @@ test('a hub without keys is never asked with one', async () => {
   const states = watch(key)
   await key.fetch('/x', { headers: { accept: 'a' } })
   expect(seen).toEqual([null])
-  expect(states).toEqual([{ wanted: false, wrong: false }])
+  expect(states).toEqual([{ wanted: false, wrong: false, given: false }])
 })
 
 test('a key is asked for when it is needed, again when it is wrong, and kept when it is right', async () => {
@@ -39,9 +39,9 @@ test('a key is asked for when it is needed, again when it is wrong, and kept whe
   key.use('  hk_right\n')
   await key.fetch('/x')
   expect(states.slice(1)).toEqual([
-    { wanted: true, wrong: false },
-    { wanted: true, wrong: true },
-    { wanted: false, wrong: false },
+    { wanted: true, wrong: false, given: false },
+    { wanted: true, wrong: true, given: true },
+    { wanted: false, wrong: false, given: true },
   ])
   const again = open()
   await again.fetch('/x')

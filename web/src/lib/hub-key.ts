@@ -6,13 +6,15 @@ export interface HubKeyState {
   wanted: boolean
   /** One was given, and it is not right. */
   wrong: boolean
+  /** One goes with every call. */
+  given: boolean
 }
 
 export class HubKey {
   #storage: Storage | null
   #call: typeof fetch
   #key: string | null = null
-  #state: HubKeyState = { wanted: false, wrong: false }
+  #state: HubKeyState
   #listeners = new Set<(state: HubKeyState) => void>()
 
   constructor(storage: Storage | null, call: typeof fetch) {
@@ -23,6 +25,7 @@ export class HubKey {
     } catch {
       // Storage that is switched off: the key is asked for on every visit.
     }
+    this.#state = { wanted: false, wrong: false, given: this.#key !== null }
   }
 
   subscribe(listener: (state: HubKeyState) => void): () => void {
@@ -38,8 +41,9 @@ export class HubKey {
     const response = await this.#call(input, { ...init, headers })
     // An answer to the key from before says nothing of the one that was given meanwhile.
     if (key === this.#key) {
-      if (response.status === 401) this.#set({ wanted: true, wrong: key !== null })
-      else if (response.ok && this.#state.wanted) this.#set({ wanted: false, wrong: false })
+      if (response.status === 401) this.#set({ wanted: true, wrong: key !== null, given: key !== null })
+      else if (response.ok && this.#state.wanted)
+        this.#set({ wanted: false, wrong: false, given: key !== null })
     }
     return response
   }

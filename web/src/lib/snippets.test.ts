@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
-import { snippet } from './snippets.ts'
+import { snippet, snippetNames } from './snippets.ts'
 
 const model = `it's "odd" $(id)`
 
@@ -16,5 +16,12 @@ it('names the base address and the model in both languages', () => {
     const text = snippet(name, 'http://127.0.0.1:4656', model)
     expect(text).toContain('"http://127.0.0.1:4656/v1"')
     expect(text).toContain(JSON.stringify(model))
+  }
+})
+
+it('shows where the key goes, only where the hub asks for one', () => {
+  for (const name of snippetNames) {
+    expect(snippet(name, 'http://127.0.0.1:4656', model, true)).toContain('YOUR_KEY')
+    expect(snippet(name, 'http://127.0.0.1:4656', model)).not.toContain('YOUR_KEY')
   }
 })
