@@ -35,6 +35,26 @@ export function questionOn(net: FleetLan, model: string, maxTokens: number): Des
   `)
 }
 
+/** The same in the words of a chat, for engines that know no other. */
+export function chatOn(net: FleetLan, model: string, content: string): DeskProgram {
+  return net.runOnDesk(`
+    import OpenAI from '${clientLibrary('openai/index.mjs')}'
+    const client = new OpenAI({ baseURL: '${net.url}/v1', apiKey: '${net.key}', maxRetries: 0 })
+    let text = '', error = null, node = null
+    try {
+      const { data, response } = await client.chat.completions.create({
+        model: '${model}', stream: true, messages: [{ role: 'user', content: '${content}' }],
+      }).withResponse()
+      node = response.headers.get('x-holon-node')
+      for await (const chunk of data) {
+        if (text === '') console.log('begun')
+        text += chunk.choices[0]?.delta.content ?? ''
+      }
+    } catch (thrown) { error = String(thrown) }
+    console.log(JSON.stringify({ text, node, error }))
+  `)
+}
+
 export async function askOn(net: FleetLan, model: string): Promise<Answer> {
   return (await questionOn(net, model, 16).answer) as Answer
 }
