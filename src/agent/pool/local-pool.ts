@@ -33,6 +33,7 @@ export interface LocalPoolOptions {
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
   attached?: MemberHost['attached']
+  attachedModel?: MemberHost['attachedModel']
   clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
-import { poolEngineIds } from '../../protocol/pool.ts'
+import { clusterEngineIds, poolEngineIds } from '../../protocol/pool.ts'
 import type { PoolPreview, PreviewPlacement } from '../../protocol/pools.ts'
 import type { Printer } from '../printer.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
@@ -44,13 +44,15 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
 }
 
 const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
-const names = ({ members }: PreviewPlacement): string => members.map(({ node }) => node).join(' + ')
+/** A cluster goes by the node that reaches it. */
+const names = ({ engine, head, members }: PreviewPlacement): string =>
+  clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
 
 function print(printer: Printer, { model, placements, recommended, unknowns }: PoolPreview): void {
   const best = placements.find(({ id }) => id === recommended)
   printer.line(
     best
-      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${range(best)} tok/s, loaded in about ${formatSeconds(best.loadS)}.`
+      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${expected(best)}.`
       : `${printer.bad('No')}: ${model} cannot be placed on these machines.`,
   )
   printer.line()
@@ -62,8 +64,8 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
       one.fits ? one.strategy : '–',
       one.fits ? 'yes' : 'no',
       one.fits ? range(one) : '–',
-      one.fits ? formatSeconds(one.ttftS.expected) : '–',
-      one.fits ? formatSeconds(one.loadS) : '–',
+      one.fits && one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
+      one.fits ? loads(one) : '–',
       one.link?.name ?? '–',
       one.fits ? one.basis : '–',
     ]),
@@ -76,16 +78,37 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
   for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
 }
 
-const range = ({ decodeTokS: { expected, low, high } }: PreviewPlacement): string =>
-  `${speed(expected)} (${speed(low)} to ${speed(high)})`
+function range({ basis, decodeTokS: { expected, low, high } }: PreviewPlacement): string {
+  if (basis === 'unknown') return '–'
+  return low === high ? speed(expected) : `${speed(expected)} (${speed(low)} to ${speed(high)})`
+}
+
+function expected(best: PreviewPlacement): string {
+  const how = best.basis === 'unknown' ? 'at a speed that nobody here can tell' : `${range(best)} tok/s`
+  return best.engine === 'attached' ? `${how}, loaded already` : `${how}, loaded in about ${loads(best)}`
+}
+
+/** Such a server has it loaded, or loads it when it likes. */
+const loads = ({ engine, loadS }: PreviewPlacement): string =>
+  engine === 'attached' ? '–' : formatSeconds(loadS)
 
 function printBest(printer: Printer, best: PreviewPlacement): void {
   printer.line(`\nMemory with ${best.contextTokens} tokens of context:`)
   printer.table(
-    ['member', 'layers', 'weights', 'KV cache', 'buffers', 'together', 'of'],
+    [
+      clusterEngineIds.has(best.engine) ? 'machine' : 'member',
+      'layers',
+      'weights',
+      'KV cache',
+      'buffers',
+      'together',
+      'of',
+    ],
     best.members.map(({ node, layers, memory }) => [
-      node === best.head && best.members.length > 1 ? `${node} (head)` : node,
-      String(layers),
+      node === best.head && !clusterEngineIds.has(best.engine) && best.members.length > 1
+        ? `${node} (head)`
+        : node,
+      layers === 0 ? '–' : String(layers),
       ...(memory === null
         ? ['–', '–', '–', '–', '–']
         : [
@@ -101,5 +124,7 @@ function printBest(printer: Printer, best: PreviewPlacement): void {
   for (const { node, detail } of best.whenAMemberDies) printer.line(`- ${node}: ${detail}`)
   printer.line('\nBecause:')
   for (const reason of best.because) printer.line(`- ${reason}`)
-  printer.line(`- it loads in ${formatSeconds(best.loadS)}: ${best.loadHow}`)
+  printer.line(
+    best.engine === 'attached' ? `- ${best.loadHow}` : `- it loads in ${loads(best)}: ${best.loadHow}`,
+  )
 }

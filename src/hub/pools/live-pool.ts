@@ -1,13 +1,15 @@
 /** One pool in this life of the hub: how it looks at its members, launches groups on them, and stands in the fleet. */
-import { asHolonError } from '../../core/errors.ts'
+import { asHolonError, HolonError } from '../../core/errors.ts'
 import { choosePin, type PinChoice, type SpeedFigure } from '../../pool/controller/auto-pin.ts'
 import type { PoolController } from '../../pool/controller/controller.ts'
 import type { Checked, PoolWish } from '../../pool/controller/effects.ts'
 import { poolEngine } from '../../pool/index.ts'
 import { decide, type SoloChoice } from '../../pool/preview/decide.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
+import { vouchFor } from '../../pool/preview/vouch-for.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
@@ -145,6 +147,7 @@ export class LivePool {
     const there = this.solo && this.handleOf(this.solo.node)?.state().state === 'ready' ? this.solo : null
     this.choice = choosePin({
       pinned,
+      isCluster: clusterEngineIds.has(this.options.wish.engine),
       pooled: this.pooledSpeed(),
       solo: there && { ...this.soloSpeed(), node: there.node, name: there.name },
       sinceSwitchMs: clock.now() - this.switchedMs,
@@ -179,6 +182,10 @@ export class LivePool {
     this.learn(group, decision.solo, ids.length === wish.members.length)
     if (this.choice.pin !== null) return { kind: 'solo', node: this.choice.pin }
     const ordered = group.members.map(({ node }) => this.handleOf(node) as NodeHandle)
+    // Before anything starts: no try and no waiting would change it.
+    const vouching = vouchFor(question, engine, group.members)
+    if (vouching !== null && chooseWire(ordered, links, wish.isolatedLinks).mode !== 'isolated')
+      return { kind: 'refused', error: new HolonError('pool_impossible', `${vouching}.`), member: null }
     this.prepared.clear()
     this.prepared.set(attempt, { group, handles: ordered })
     return {
@@ -192,7 +199,7 @@ export class LivePool {
 
   private learn(group: GroupPlacement, solo: SoloChoice | null, whole: boolean): void {
     if (!whole) return
-    this.predictedTokS = group.placement.decodeTokS.expected
+    this.predictedTokS = group.placement.basis === 'unknown' ? null : group.placement.decodeTokS.expected
     this.solo = solo
     this.decideChoice()
   }

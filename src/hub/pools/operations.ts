@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { HolonError } from '../../core/errors.ts'
 import type { PoolEngine } from '../../pool/pool-engine.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
-import type { PoolEngineId } from '../../protocol/pool.ts'
+import { clusterEngineIds, type PoolEngineId } from '../../protocol/pool.ts'
 import {
   type CreatePoolRequest,
   createPoolRequest,
@@ -11,6 +11,7 @@ import {
   measureLinksRequest,
   namedPool,
   type PoolView,
+  type PreviewPlacement,
   type PreviewRequest,
   poolPreview,
   poolsResponse,
@@ -145,16 +146,19 @@ async function chooseEngine(
   const { model, contextTokens, parallel } = body
   const nodes = members.map(({ id }) => id)
   const preview = await previewPools(pools.options, { model, contextTokens, parallel, nodes })
-  const whole = preview.placements.filter(
-    (one) => one.engine !== 'solo' && one.members.length === members.length,
-  )
+  const whole = preview.placements.filter((one) => takesAll(one, members))
   const best = whole.find(({ fits }) => fits)
   if (best && best.engine !== 'solo') return best.engine
-  if (members.length < 2)
-    throw new HolonError('pool_impossible', 'A pool needs two members or more.', {
-      hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${model}\`.`,
-    })
   const reasons = whole.map(({ engine, whyNot }) => `${engine}: ${whyNot}`).join(' ')
+  const [only] = members
+  if (members.length < 2 && reasons === '')
+    throw new HolonError(
+      'pool_impossible',
+      `A pool needs two members or more, and ${only?.name} reaches no cluster.`,
+      {
+        hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${model}\`.`,
+      },
+    )
   throw new HolonError(
     'pool_impossible',
     `No engine can serve ${model} on ${members.map(({ name }) => name).join(', ')}. ${reasons}`.trim(),
@@ -162,6 +166,13 @@ async function chooseEngine(
       hint: `\`holon pool preview ${model}\` compares what is possible.`,
     },
   )
+}
+
+/** A placement on all members that were named; a cluster's is on the machines of its own. */
+function takesAll(one: PreviewPlacement, members: readonly NodeHandle[]): boolean {
+  if (one.engine === 'solo') return false
+  if (clusterEngineIds.has(one.engine)) return members.length === 1 && one.head === members[0]?.name
+  return members.length > 1 && one.members.length === members.length
 }
 
 async function viewOf(pools: Pools, name: string): Promise<PoolView> {
