@@ -6,8 +6,8 @@
  *
  *   node fake-exo.mjs [--port 0] [--tokens 6] [--delay-ms 0] [--fault NAME]
  *
- * A machine that is gone is in no preview any more. For tests alone, POST /test/nodes takes the list of machines that
- * are there, and POST /test/fail lets a runner of every instance fail.
+ * A machine that is gone is in no preview any more. For tests alone, POST /test/cluster takes `nodes`, the machines that
+ * are there, and `least`, on how many the model fits at least; POST /test/fail lets a runner fail.
  *
  * Documented faults:
  *   runner-failed    the runner fails while it loads (RunnerFailed)
@@ -37,6 +37,7 @@ const rowOf = (id, megabytes) => ({
 })
 const catalogue = [rowOf(small, 17_000), rowOf(large, 700_000), rowOf('mlx-community/not-downloaded', 5)]
 let nodes = ['a', 'b']
+let least = 1
 const instances = {}
 const runners = {}
 
@@ -81,9 +82,11 @@ function previews(_, response, __, url) {
     preview('tensor', ['a', 'b'], tensor),
     preview('rdma', ['a', 'b'], { ...tensor, instance_meta: 'MlxJaccl' }, 'MlxJacclInstance'),
   ]
-  const isThere = ({ memory_delta_by_node: on }) => Object.keys(on).every((node) => nodes.includes(node))
-  const refused = { ...base, instance: null, memory_delta_by_node: null, error: 'No cycles found' }
-  json(response, 200, { previews: all.map((each) => (isThere(each) ? each : refused)) })
+  const canBe = ({ memory_delta_by_node: on }) =>
+    Object.keys(on).length >= least && Object.keys(on).every((node) => nodes.includes(node))
+  const error = 'No cycles found with sufficient memory'
+  const refused = { ...base, instance: null, memory_delta_by_node: null, error }
+  json(response, 200, { previews: all.map((each) => (canBe(each) ? each : refused)) })
 }
 
 /** Unions are tagged by the name of their class. */
@@ -181,8 +184,9 @@ serve(
         b: { modelId: 'Mac16,5', chipId: 'Apple M4 Max', friendlyName: 'book', osVersion: '26.2' },
         ghost: { modelId: 'Mac15,14', chipId: 'Apple M3 Ultra', friendlyName: 'ghost', osVersion: '26.2' },
       }),
-    'POST /test/nodes': (body, response) => {
-      nodes = body
+    'POST /test/cluster': (body, response) => {
+      nodes = body.nodes ?? nodes
+      least = body.least ?? least
       json(response, 200, {})
     },
     'POST /test/fail': (_, response) => {

@@ -44,6 +44,20 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
 }
 
 const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
+/** One line for all that lose for the same reason. */
+function byReason(others: readonly PreviewPlacement[]): string[] {
+  const named = new Map<string, string[]>()
+  for (const one of others) {
+    const split = one.fits && one.strategy !== 'solo' ? ` (${one.strategy})` : ''
+    const key = `${one.engine}${split}: ${one.losesBecause}`
+    named.set(key, [...(named.get(key) ?? []), names(one)])
+  }
+  return [...named].map(([key, all]) => {
+    const more = all.length > 2 ? ` and ${all.length - 2} more` : ''
+    return `${all.slice(0, 2).join('; ')}${more}, ${key}`
+  })
+}
+
 /** A cluster goes by the node that reaches it. */
 const names = ({ engine, head, members }: PreviewPlacement): string =>
   clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
@@ -61,7 +75,7 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
     placements.map((one) => [
       one.head !== '' && one.engine !== 'solo' ? names(one) : `${names(one)} alone`,
       one.engine,
-      one.fits ? one.strategy : '–',
+      one.fits ? splitOf(one) : '–',
       one.fits ? 'yes' : 'no',
       one.fits ? range(one) : '–',
       one.fits && one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
@@ -73,8 +87,9 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
   if (best) printBest(printer, best)
   const others = placements.filter((one) => one !== best && one.losesBecause !== null)
   if (others.length > 0) printer.line('\nWhy not the others:')
-  for (const one of others.slice(0, 12)) printer.line(`- ${names(one)}, ${one.engine}: ${one.losesBecause}`)
-  if (others.length > 12) printer.line(`- and ${others.length - 12} more (--json shows all)`)
+  const reasons = byReason(others)
+  for (const line of reasons.slice(0, 16)) printer.line(`- ${line}`)
+  if (reasons.length > 16) printer.line(`- and ${reasons.length - 16} more (--json shows all)`)
   for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
 }
 
@@ -84,9 +99,12 @@ function range({ basis, decodeTokS: { expected, low, high } }: PreviewPlacement)
 }
 
 function expected(best: PreviewPlacement): string {
-  const how = best.basis === 'unknown' ? 'at a speed that nobody here can tell' : `${range(best)} tok/s`
-  return best.engine === 'attached' ? `${how}, loaded already` : `${how}, loaded in about ${loads(best)}`
+  const speed = best.basis === 'unknown' ? 'how fast is not known before it answers' : `${range(best)} tok/s`
+  return best.engine === 'attached' ? speed : `${speed}, loaded in about ${loads(best)}`
 }
+
+const splitOf = ({ engine, strategy }: PreviewPlacement): string =>
+  engine === 'attached' ? 'its own' : strategy
 
 /** Such a server has it loaded, or loads it when it likes. */
 const loads = ({ engine, loadS }: PreviewPlacement): string =>

@@ -20,7 +20,12 @@ export function measuredLink(link: LinkView, back: LinkView | null): PairLink | 
     source: 'measured between the two',
     unverified: false,
   }
-  return { spec, measured: true, warnings: link.warnings, ends: [link.interface.name, link.peerInterface.name] }
+  return {
+    spec,
+    measured: true,
+    warnings: link.warnings,
+    ends: [link.interface.name, link.peerInterface.name],
+  }
 }
 
 export function assumedLink(way: Way | null): PairLink {

@@ -26,6 +26,8 @@ export interface LivePoolOptions extends PoolsOptions {
   wish: PoolWish
   controller: PoolController
   speeds: SpeedBook
+  /** How its members call the model may be known better now. */
+  named(): void
 }
 
 /** A plan whose members were looked at, until it is launched or forgotten. */
@@ -65,6 +67,13 @@ export class LivePool {
     this.launch?.launch.leaveService(`the pool ${this.options.wish.name} ended`)
     this.leaveFleet()
     this.options.speeds.forget(`${this.options.wish.name}/`)
+  }
+
+  /** The model on members that reach a cluster: asked for through this pool alone. */
+  standsFor(): { model: string; node: string }[] {
+    const { wish } = this.options
+    if (!clusterEngineIds.has(wish.engine)) return []
+    return wish.members.map((node) => ({ model: this.idsOn.get(node) ?? wish.model, node }))
   }
 
   launchOf(attempt: number): GroupLaunch | null {
@@ -162,6 +171,7 @@ export class LivePool {
     const names = modelNames(catalogue, wish.model, handles)
     this.known = names.model ?? this.known
     for (const handle of handles) this.idsOn.set(handle.id, names.on(handle))
+    this.options.named()
     const ownBytes = (node: NodeHandle) => this.ownBytes(node)
     const candidates = await lookAt(handles, { engine: wish.engine, modelOn: names.on, ownBytes })
     for (const [at, { facts }] of candidates.entries())

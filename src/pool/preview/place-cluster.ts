@@ -19,7 +19,7 @@ import type { NodeModel } from '../../protocol/model.ts'
 import type { ClusterMachine, ClusterOffer, MemberFacts } from '../../protocol/pool.ts'
 import type { PoolEngine, PoolPlan } from '../pool-engine.ts'
 import { type Candidate, machineOf } from './member.ts'
-import { type Expectation, fastest, type Placed } from './placed.ts'
+import type { Expectation, Placed } from './placed.ts'
 import { type PairLink, type PoolQuestion, type PoolRequest, requestFor } from './question.ts'
 
 const unknownSpeed = { expected: 0, low: 0, high: 0 }
@@ -28,7 +28,8 @@ const usualContext = 8192
 /** Between machines of a cluster Holon measures nothing. */
 const usualLink = 'eth-10g'
 
-export function placeCluster(question: PoolQuestion, engine: PoolEngine, member: Candidate): Placed {
+/** One for each split that it offers; one for a cluster that tells of none. */
+export function clusterPlacements(question: PoolQuestion, engine: PoolEngine, member: Candidate): Placed[] {
   const facts = member.facts as MemberFacts
   const told = member.state.models.find(({ id }) => id === question.model) ?? null
   const known = shapeOf(question, engine)
@@ -36,16 +37,14 @@ export function placeCluster(question: PoolQuestion, engine: PoolEngine, member:
   const offers = bestOffers(facts.cluster?.offers ?? [])
   if (offers.length === 0) {
     const placement = withoutOffer(member, known, told, contextTokens)
-    return finish({ question, engine, member, known, contextTokens, placement, link: null, offer: null })
+    return [finish({ question, engine, member, known, contextTokens, placement, link: null, offer: null })]
   }
   const machines = facts.cluster?.machines ?? []
-  return fastest(
-    offers.map((offer) => {
-      const link = linkOf(offer)
-      const placement = byPlanner(offer, machines, known, contextTokens, link)
-      return finish({ question, engine, member, known, contextTokens, placement, link, offer })
-    }),
-  )
+  return offers.map((offer) => {
+    const link = linkOf(offer)
+    const placement = byPlanner(offer, machines, known, contextTokens, link)
+    return finish({ question, engine, member, known, contextTokens, placement, link, offer })
+  })
 }
 
 /** What exo takes of each split: RDMA before TCP, then the fewest machines. */

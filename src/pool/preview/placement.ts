@@ -16,7 +16,7 @@ import {
 import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolEngine, PoolPlan } from '../pool-engine.ts'
 import { type Candidate, machineOf, whatCouldGo } from './member.ts'
-import { placeCluster } from './place-cluster.ts'
+import { clusterPlacements } from './place-cluster.ts'
 import { fastest, impossible, type Placed } from './placed.ts'
 import { type PairLink, type PoolQuestion, requestFor } from './question.ts'
 
@@ -28,35 +28,35 @@ export function placeGroup(
   engine: PoolEngine,
   members: readonly Candidate[],
 ): Placed {
+  return fastest(placementsOf(question, engine, members))
+}
+
+/** With every split that the engine has: those that can be, or what stands against them. Never empty. */
+export function placementsOf(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+): readonly Placed[] {
   const isCluster = clusterEngineIds.has(engine.id)
   if (isCluster && members.length > 1)
-    return impossible(
-      `${engine.title} is one member of a pool, and ${members.length} were named.`,
-      'Name only the node on which it answers: it finds its own machines.',
-    )
+    return [
+      impossible(
+        `${engine.title} is one member of a pool, and ${members.length} were named.`,
+        'Name only the node on which it answers: it finds its own machines.',
+      ),
+    ]
   const refusal = refuseMembers(question, engine, members)
-  if (refusal !== null) return refusal
+  if (refusal !== null) return [refusal]
   const [only] = members
-  if (isCluster && only) return placeCluster(question, engine, only)
+  if (isCluster && only) return clusterPlacements(question, engine, only)
   const ordered = headFirst(members)
   const machines = ordered.map((member) => machineOf(member) as Machine)
   const { request, source } = requestFor(question, engine)
   const link = slowestLink(question, ordered)
   const asked = { ...request, link: link?.spec ?? null }
-  const tried = strategiesOf(engine, asked, machines).map((placement) =>
+  return strategiesOf(engine, asked, machines).map((placement) =>
     finish(question, engine, ordered, placement, link, source),
   )
-  return withTheOthers(fastest(tried), tried)
-}
-
-/** Whoever reads why this split was taken wants to know what stood against the other. */
-function withTheOthers(placed: Placed, tried: readonly Placed[]): Placed {
-  const against = tried.flatMap((one) => ('obstacle' in one ? [one.obstacle.error.message] : []))
-  if (!('group' in placed) || against.length === 0) return placed
-  const { group } = placed
-  const other = group.plan.strategy === 'tensor' ? 'pipeline' : 'tensor split'
-  const because = [...group.placement.because, `no ${other}: ${against.join(' ').replace(/\.$/, '')}`]
-  return { group: { ...group, placement: { ...group.placement, because } } }
 }
 
 /** What a member says of itself or lacks, before any planning. */

@@ -10,8 +10,8 @@ import type { PoolPreview, PreviewPlacement, WhenAMemberDies } from '../../proto
 import type { PoolEngine } from '../pool-engine.ts'
 import { decide } from './decide.ts'
 import { type Candidate, machineOf } from './member.ts'
-import type { Expectation, GroupPlacement } from './placed.ts'
-import { placeGroup } from './placement.ts'
+import { type Expectation, fastest, type GroupPlacement } from './placed.ts'
+import { placementsOf } from './placement.ts'
 import { type PoolQuestion, requestFor } from './question.ts'
 import { vouchFor } from './vouch-for.ts'
 import { servedBesides, whenAClusterDies } from './when-a-cluster-dies.ts'
@@ -32,7 +32,7 @@ export function previewPool(question: PreviewQuestion): PoolPreview {
   const placements: PreviewPlacement[] = []
   for (const { engine, members } of question.engines)
     for (const subset of subsetsFor(engine, members))
-      placements.push(poolPlacement(question, engine, members, subset))
+      placements.push(...poolPlacements(question, engine, members, subset))
   for (const member of question.members) placements.push(soloRow(question, member))
   const ranked = [...placements].sort(
     (a, b) => Number(b.fits) - Number(a.fits) || b.decodeTokS.expected - a.decodeTokS.expected,
@@ -57,7 +57,9 @@ function notMeasured({ between, name }: NonNullable<PreviewPlacement['link']>, f
 }
 
 function subsetsFor(engine: PoolEngine, members: readonly Candidate[]): Candidate[][] {
-  return clusterEngineIds.has(engine.id) ? members.map((member) => [member]) : subsets(members)
+  if (clusterEngineIds.has(engine.id)) return members.map((member) => [member])
+  // Where nobody has the model, fewer of them have it no better.
+  return members.some(({ facts }) => facts?.modelPath != null) ? subsets(members) : [[...members]]
 }
 
 function subsets(members: readonly Candidate[]): Candidate[][] {
@@ -75,22 +77,28 @@ function subsets(members: readonly Candidate[]): Candidate[][] {
   return found
 }
 
-function poolPlacement(
+/** One row for each split, the fastest first. */
+function poolPlacements(
   question: PreviewQuestion,
   engine: PoolEngine,
   all: readonly Candidate[],
   members: readonly Candidate[],
-): PreviewPlacement {
+): PreviewPlacement[] {
   const id = `${engine.id}:${members.map(({ name }) => name).join('+')}`
   try {
-    const placed = placeGroup({ ...question, members: all }, engine, members)
-    if ('group' in placed) return groupRow(question, id, placed.group, members)
-    const { error } = placed.obstacle
-    // The catalogue's own hint leads to this very table.
-    const hint = error.hint?.includes('pool preview') ? '' : (error.hint ?? '')
-    return unfit(id, engine.id, members, `${error.message} ${hint}`.trim())
+    const placed = placementsOf({ ...question, members: all }, engine, members)
+    const best = fastest(placed)
+    const rows = [best, ...placed.filter((one) => one !== best)].map((one, at) => {
+      const own = at === 0 ? id : `${id}:${at + 1}`
+      if ('group' in one) return groupRow(question, own, one.group, members)
+      const { error } = one.obstacle
+      // The catalogue's own hint leads to this very table.
+      const hint = error.hint?.includes('pool preview') ? '' : (error.hint ?? '')
+      return unfit(own, engine.id, members, `${error.message} ${hint}`.trim())
+    })
+    return rows.filter(({ whyNot }, at) => whyNot === null || at === 0 || whyNot !== rows[0]?.whyNot)
   } catch (thrown) {
-    return unfit(id, engine.id, members, asHolonError(thrown).message)
+    return [unfit(id, engine.id, members, asHolonError(thrown).message)]
   }
 }
 
