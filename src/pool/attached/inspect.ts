@@ -45,9 +45,10 @@ export async function inspectAttached(host: MemberHost, model: string): Promise<
   const facts = await baseFacts(host)
   const whyNot = whyNoCluster(host, model)
   if (whyNot !== null) return { ...facts, whyNot }
+  const build = clustersOf(host)[0]?.title ?? null
   try {
     const hit = await findAttached(host, model)
-    if (hit === null) return facts
+    if (hit === null) return { ...facts, build }
     const { engine } = hit
     return {
       ...facts,
@@ -57,7 +58,7 @@ export async function inspectAttached(host: MemberHost, model: string): Promise<
       modelBytes: hit.model.sizeBytes,
     }
   } catch (thrown) {
-    return { ...facts, build: clustersOf(host)[0]?.title ?? null, whyNot: asHolonError(thrown).message }
+    return { ...facts, build, whyNot: asHolonError(thrown).message }
   }
 }
 
