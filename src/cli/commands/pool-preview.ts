@@ -44,20 +44,6 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
 }
 
 const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
-/** One line for all that lose for the same reason. */
-function byReason(others: readonly PreviewPlacement[]): string[] {
-  const named = new Map<string, string[]>()
-  for (const one of others) {
-    const split = one.fits && one.strategy !== 'solo' ? ` (${one.strategy})` : ''
-    const key = `${one.engine}${split}: ${one.losesBecause}`
-    named.set(key, [...(named.get(key) ?? []), names(one)])
-  }
-  return [...named].map(([key, all]) => {
-    const more = all.length > 2 ? ` and ${all.length - 2} more` : ''
-    return `${all.slice(0, 2).join('; ')}${more}, ${key}`
-  })
-}
-
 /** A cluster goes by the node that reaches it. */
 const names = ({ engine, head, members }: PreviewPlacement): string =>
   clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
@@ -87,9 +73,8 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
   if (best) printBest(printer, best)
   const others = placements.filter((one) => one !== best && one.losesBecause !== null)
   if (others.length > 0) printer.line('\nWhy not the others:')
-  const reasons = byReason(others)
-  for (const line of reasons.slice(0, 16)) printer.line(`- ${line}`)
-  if (reasons.length > 16) printer.line(`- and ${reasons.length - 16} more (--json shows all)`)
+  for (const one of others.slice(0, 12)) printer.line(`- ${names(one)}, ${one.engine}: ${one.losesBecause}`)
+  if (others.length > 12) printer.line(`- and ${others.length - 12} more (--json shows all)`)
   for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
 }
 
