@@ -33,6 +33,7 @@ export interface LocalPoolOptions {
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
   attached?: MemberHost['attached']
+  hangMs?: MemberHost['hangMs']
   clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void

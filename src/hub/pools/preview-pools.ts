@@ -39,10 +39,13 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
     for (const [at, { facts }] of members.entries())
       if (facts) links.note(nodes[at] as NodeHandle, facts.interfaces)
   // Unasked, an engine that they do not have is noise.
-  const some = looked.filter(({ engine, members }) => {
-    const able = members.filter(({ facts }) => facts?.whyNot === null).length
-    return asked.engine !== undefined || able > (oneSpeaksForAll.has(engine.id) ? 0 : 1)
-  })
+  const able = (least: number) =>
+    looked.filter(({ engine, members }) => {
+      const count = members.filter(({ facts }) => facts?.whyNot === null).length
+      return asked.engine !== undefined || count >= (oneSpeaksForAll.has(engine.id) ? 1 : least)
+    })
+  const pooling = able(2)
+  const some = pooling.length > 0 ? pooling : able(1)
   return previewPool({
     model: names.model?.id ?? asked.model,
     contextTokens: asked.contextTokens ?? null,

@@ -2,7 +2,7 @@
  * Every sensible placement of a model on a fleet, best first: pools of all its machines and of some, and each machine
  * alone; with memory, speed, load time, and what happens when each member dies. Pure: nothing is started.
  */
-import { asHolonError } from '../../core/errors.ts'
+import { asHolonError, catalogue, type HolonError } from '../../core/errors.ts'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
 import { loadTime, type Placement, soloPlacement } from '../../planner/index.ts'
 import type { PoolPreview, PreviewPlacement, WhenAMemberDies } from '../../protocol/pools.ts'
@@ -80,10 +80,15 @@ function poolPlacement(
     const placed = placeGroup({ ...question, members: all }, engine, members)
     if ('group' in placed) return groupRow(question, id, placed.group, members)
     const { error } = placed.obstacle
-    return unfit(id, engine.id, members, `${error.message}${error.hint ? ` ${error.hint}` : ''}`)
+    return unfit(id, engine.id, members, toldInPreview(error))
   } catch (thrown) {
     return unfit(id, engine.id, members, asHolonError(thrown).message)
   }
+}
+
+/** That a preview would tell more is no hint in a preview. */
+function toldInPreview({ message, hint }: HolonError): string {
+  return hint && hint !== catalogue.pool_impossible.hint ? `${message} ${hint}` : message
 }
 
 function groupRow(
