@@ -43,7 +43,8 @@ export interface MachineMemory {
 }
 
 const nothing: Range = { expected: 0, low: 0, high: 0 }
-const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB`
+const gb = (bytes: number): string =>
+  bytes < 0.95e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB`
 
 function memoryRow(machine: Machine, use: MemoryUse): MachineMemory {
   return {
@@ -231,6 +232,17 @@ function whyThisSplit(spread: LayerSpread, objective: SplitObjective): string {
     : 'stage times levelled, since the slowest sets the pace'
 }
 
+/** Every machine needs buffers of its own, and layers are not cut in pieces: the sum alone may look like enough. */
+function tooLittleTogether(setup: Setup, machines: readonly Machine[]): string {
+  const held = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
+  const buffers = memoryUse(setup, 0, 1).totalBytes * (machines.length - 1)
+  const needed = memoryUse(setup, 1, 1).totalBytes + buffers
+  const told = `together they hold ${gb(held)} for models and need ${gb(needed)}`
+  return needed > held
+    ? told
+    : `${told}, but whole layers cannot be shared out so that each part fits its machine`
+}
+
 /**
  * `best` leaves out machines that only slow it down, `all` uses every one; `even` and `memory` (in proportion to what is
  * free) are for engines that know no other.
@@ -282,8 +294,7 @@ export function pipelinePlacement(
   if (!split) {
     const shares = machines.map(() => 1 / machines.length)
     const size = sized(draft, machines, shares, 1)
-    const total = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
-    const whyNot = `together they hold ${gb(total)} for models and need ${gb(memoryUse(draft, 1, 1).totalBytes)}`
+    const whyNot = tooLittleTogether(draft, machines)
     return finished(
       { ...base, machines: machines.map((machine) => machine.id), layers: [], because: [whyNot], shares },
       draft,

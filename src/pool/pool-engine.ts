@@ -58,6 +58,8 @@ export interface MemberHost {
   /** Path, size and shape source of a model on this machine; null when it is not here. */
   findModel(id: string): { path: string; sizeBytes: number } | null
   memory(): { budgetBytes: number; usedBytes: number }
+  /** How long nothing may move while an answer is under way, for engines that leave that open (HOLON_POOL_HANG_S). Milliseconds. */
+  hangMs?: number
   /** Servers that were already there and that this node offers (HOLON_ENGINE), for engines that are clusters by themselves. */
   attached?(): readonly AttachedEngine[]
   /** Which of them offers a model under the name that this node gives it; null when none does. */

@@ -76,7 +76,6 @@ export const clusterFacts = z.object({
   /** The best of each strategy. Empty when it has room in none, or does not tell. */
   offers: z.array(clusterOffer).max(16),
 })
-export type ClusterFacts = z.infer<typeof clusterFacts>
 
 /** What a machine brings to a pool for one engine and model, looked at without starting anything. */
 export const memberFacts = z.object({

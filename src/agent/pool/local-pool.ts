@@ -34,6 +34,7 @@ export interface LocalPoolOptions {
   memory: MemberHost['memory']
   attached?: MemberHost['attached']
   attachedModel?: MemberHost['attachedModel']
+  hangMs?: MemberHost['hangMs']
   clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void

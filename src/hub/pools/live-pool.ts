@@ -13,6 +13,7 @@ import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
+import { fallbackOn } from './fallback.ts'
 import { GroupLaunch } from './group-launch.ts'
 import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
@@ -320,17 +321,7 @@ export class LivePool {
 
   private fallback(): Delegate | null {
     const { wish, catalogue, fleet } = this.options
-    if (wish.fallback === null) return null
-    // Not through another pool, which might fall back to this one.
-    const nodes = fleet.nodes.filter((node) => node.pool !== undefined || !node.id.startsWith('pool:'))
-    const there = nodes.filter((node) => node.state().state === 'ready')
-    const holders = there.filter((node) => modelNames(catalogue, wish.fallback ?? '', [node]).model !== null)
-    const isLoaded = (node: NodeHandle) => {
-      const id = modelNames(catalogue, wish.fallback ?? '', [node]).on(node)
-      return node.state().running.some((running) => running.id === id && running.state === 'ready')
-    }
-    const node = holders.find(isLoaded) ?? holders[0]
-    return node ? { node, model: modelNames(catalogue, wish.fallback, [node]).on(node) } : null
+    return wish.fallback === null ? null : fallbackOn(wish.fallback, catalogue, fleet.nodes)
   }
 
   private memory(): { budgetBytes: number; usedBytes: number } {

@@ -66,7 +66,7 @@ export class Pools {
   async create(wish: PoolWish): Promise<void> {
     await this.restored
     poolEngine(wish.engine, this.options.engines)
-    if (this.live.has(wish.name)) this.refuseName(wish.name)
+    this.refuseTaken(wish.name)
     this.add(wish)
     try {
       await this.ticket((ticket) => this.controller.onCreate(ticket, wish))
@@ -119,7 +119,9 @@ export class Pools {
     for (const name of [...this.live.keys()]) this.drop(name)
   }
 
-  private refuseName(name: string): never {
+  /** @throws HolonError pool_impossible when there is a pool of that name */
+  refuseTaken(name: string): void {
+    if (!this.live.has(name)) return
     throw new HolonError('pool_impossible', `There is a pool called ${name} already.`, {
       hint: `Choose another name, or remove it first: \`holon pool remove ${name}\`.`,
     })

@@ -39,7 +39,7 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
   for (const { members } of looked)
     for (const [at, { facts }] of members.entries())
       if (facts) links.note(nodes[at] as NodeHandle, facts.interfaces)
-  const some = asked.engine === undefined ? looked.flatMap(worthTelling) : looked
+  const some = asked.engine === undefined ? worthTelling(looked) : looked
   return previewPool({
     model: names.model?.id ?? asked.model,
     contextTokens: asked.contextTokens ?? null,
@@ -57,12 +57,19 @@ interface Looked {
   members: Candidate[]
 }
 
-/** Unasked, an engine that none of them has is noise, and so is a machine that reaches no cluster. */
-function worthTelling({ engine, members }: Looked): Looked[] {
-  const isCluster = clusterEngineIds.has(engine.id)
-  const told = isCluster ? members.filter(({ facts }) => facts?.build != null) : members
-  const worth = isCluster || members.some(({ facts }) => facts?.whyNot === null)
-  return worth && told.length > 0 ? [{ engine, members: told }] : []
+/** Unasked, an engine that too few of them have for a pool is noise, and so is a machine that reaches no cluster. */
+function worthTelling(looked: readonly Looked[]): Looked[] {
+  const told = looked.map(({ engine, members }) => {
+    const inCluster = members.filter(({ facts }) => facts?.build != null)
+    return { engine, members: clusterEngineIds.has(engine.id) ? inCluster : members }
+  })
+  const able = (least: number): Looked[] =>
+    told.filter(({ engine, members }) => {
+      const count = members.filter(({ facts }) => facts?.whyNot === null).length
+      return clusterEngineIds.has(engine.id) ? members.length > 0 : count >= least
+    })
+  const pooling = able(2)
+  return pooling.length > 0 ? pooling : able(1)
 }
 
 /** A machine by itself: what it has for one engine it has, whatever the others say. */

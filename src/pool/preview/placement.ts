@@ -80,11 +80,25 @@ function refuseMembers(
       return impossible(`${name} has not told its hardware yet.`, 'Try again in a moment.', node)
   }
   if (!isCluster && !members.some(({ facts }) => facts?.modelPath != null))
-    return impossible(
-      `None of these machines has ${question.model}.`,
-      `Get it on one of them: \`holon pull ${question.model}\` there.`,
-    )
+    return refuseMissing(question, engine, members)
   return refuseBuilds(engine, members) ?? refuseDisks(question, engine, members)
+}
+
+/** Nobody has the model, or nobody has it in a form that this engine reads. */
+function refuseMissing({ model }: PoolQuestion, engine: PoolEngine, members: readonly Candidate[]): Placed {
+  const has = ({ state }: Candidate) =>
+    state.models.some(({ id, problem }) => id === model && problem === null)
+  const holder = members.find(has)
+  if (!holder)
+    return impossible(
+      `None of these machines has ${model}.`,
+      `Get it on one of them: \`holon pull ${model}\` there.`,
+    )
+  const reads = engine.id === 'llama-rpc' ? 'a GGUF file' : 'a folder of safetensors'
+  return impossible(
+    `${holder.name} has ${model}, but not as ${reads}, which is what ${engine.title} reads.`,
+    'Use the engine that reads it, or get it in that form on one of them.',
+  )
 }
 
 /** The odd one out is to blame: the build that fewest have. */

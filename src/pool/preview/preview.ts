@@ -2,7 +2,7 @@
  * Every sensible placement of a model on a fleet, best first: pools of all its machines and of some, and each machine
  * alone; with memory, speed, load time, and what happens when each member dies. Pure: nothing is started.
  */
-import { asHolonError } from '../../core/errors.ts'
+import { asHolonError, catalogue, type HolonError } from '../../core/errors.ts'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
 import { loadTime, soloPlacement } from '../../planner/index.ts'
 import { clusterEngineIds } from '../../protocol/pool.ts'
@@ -91,15 +91,17 @@ function poolPlacements(
     const rows = [best, ...placed.filter((one) => one !== best)].map((one, at) => {
       const own = at === 0 ? id : `${id}:${at + 1}`
       if ('group' in one) return groupRow(question, own, one.group, members)
-      const { error } = one.obstacle
-      // The catalogue's own hint leads to this very table.
-      const hint = error.hint?.includes('pool preview') ? '' : (error.hint ?? '')
-      return unfit(own, engine.id, members, `${error.message} ${hint}`.trim())
+      return unfit(own, engine.id, members, toldInPreview(one.obstacle.error))
     })
     return rows.filter(({ whyNot }, at) => whyNot === null || at === 0 || whyNot !== rows[0]?.whyNot)
   } catch (thrown) {
     return [unfit(id, engine.id, members, asHolonError(thrown).message)]
   }
+}
+
+/** That a preview would tell more is no hint in a preview. */
+function toldInPreview({ message, hint }: HolonError): string {
+  return hint && hint !== catalogue.pool_impossible.hint ? `${message} ${hint}` : message
 }
 
 function groupRow(
