@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { aModel } from '../../../test/hub/fake-node.ts'
 import { aProfile } from '../../../test/support/profiles.ts'
-import type { ClusterFacts, MemberFacts } from '../../protocol/pool.ts'
+import type { MemberFacts } from '../../protocol/pool.ts'
 import { attachedPool } from '../attached/index.ts'
 import { exoPool } from '../exo/index.ts'
 import type { Candidate } from './member.ts'
@@ -16,7 +16,7 @@ const machine = (name: string, freeBytes = 100e9, chip: string | null = 'Apple M
   memoryBytes: 128 * 2 ** 30,
   freeBytes,
 })
-const cluster: ClusterFacts = {
+const cluster: NonNullable<MemberFacts['cluster']> = {
   machines: [machine('studio'), machine('book', 50e9)],
   offers: [
     { strategy: 'pipeline', machines: ['studio', 'book'], rdma: false },
