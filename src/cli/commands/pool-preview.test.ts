@@ -43,6 +43,20 @@ Why not:
 `)
 })
 
+test('many placements with the same against them are counted, not listed', () => {
+  const pairs = [
+    ['oak', 'elm'],
+    ['oak', 'ash'],
+    ['elm', 'ash'],
+  ]
+  const placements = (['llama-rpc', 'mlx'] as const).flatMap((engine) =>
+    pairs.map((pair) => placement(engine, pair, 'None of these machines has wide.')),
+  )
+  expect(read({ placements, recommended: null })).toContain(
+    '- 6 placements (llama-rpc, mlx): None of these machines has wide.',
+  )
+})
+
 test('what fits is compared, and what does not is told below', () => {
   const best = placement('llama-rpc', ['oak', 'elm'], null)
   const placements = [best, placement('solo', ['oak'], 'oak is 53 MB short.')]

@@ -90,13 +90,19 @@ function printOthers(printer: Printer, others: readonly PreviewPlacement[]): voi
   }
   if (byReason.size === 0) return
   printer.line('\nWhy not:')
-  for (const [why, those] of [...byReason].slice(0, mostReasons))
-    printer.line(`- ${those.map((one) => `${names(one)} (${one.engine})`).join(', ')}: ${why}`)
+  for (const [why, those] of [...byReason].slice(0, mostReasons)) printer.line(`- ${inShort(those)}: ${why}`)
   if (byReason.size > mostReasons)
     printer.line(`- and ${byReason.size - mostReasons} reasons more (--json shows all)`)
 }
 
 const mostReasons = 12
+
+/** By name while they are few. */
+function inShort(those: readonly PreviewPlacement[]): string {
+  if (those.length <= 3) return those.map((one) => `${names(one)} (${one.engine})`).join(', ')
+  const engines = [...new Set(those.map(({ engine }) => engine))]
+  return `${those.length} placements (${engines.join(', ')})`
+}
 
 const range = ({ decodeTokS: { expected, low, high } }: PreviewPlacement): string =>
   `${speed(expected)} (${speed(low)} to ${speed(high)})`
