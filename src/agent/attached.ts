@@ -91,6 +91,7 @@ class AttachingAgent implements Agent {
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
       attached: () => [...this.hosts.values()].map(({ engine }) => engine),
+      attachedModel: (id) => this.attachedModel(id),
       hangMs: deps.poolHangS == null ? undefined : deps.poolHangS * 1000,
       clock: deps.clock,
       changed: () => this.tell(),
@@ -264,6 +265,11 @@ class AttachingAgent implements Agent {
     const found =
       models.find((model) => model.id === id) ?? models.find((model) => model.id.toLowerCase() === lower)
     return found && found.problem === null ? { path: found.path, sizeBytes: found.sizeBytes } : null
+  }
+
+  private attachedModel(id: string): { engine: AttachedEngine; name: string } | null {
+    const found = this.find(id)
+    return found && { engine: found.host.engine, name: found.book.model.name }
   }
 
   private tell(): void {

@@ -226,6 +226,7 @@ const evenly = (layers: number, count: number): number[] =>
 
 function whyThisSplit(spread: LayerSpread, objective: SplitObjective): string {
   if (spread === 'even') return 'this engine splits evenly'
+  if (spread === 'memory') return 'this engine splits by free memory'
   return objective === 'latency'
     ? 'the fastest memory filled first, since stage times add up'
     : 'stage times levelled, since the slowest sets the pace'
@@ -242,8 +243,27 @@ function tooLittleTogether(setup: Setup, machines: readonly Machine[]): string {
     : `${told}, but whole layers cannot be shared out so that each part fits its machine`
 }
 
-/** `best` leaves out machines that only slow it down, `all` uses every one, `even` is for engines that know no other. */
-export type LayerSpread = 'best' | 'all' | 'even'
+/**
+ * `best` leaves out machines that only slow it down, `all` uses every one; `even` and `memory` (in proportion to what is
+ * free) are for engines that know no other.
+ */
+export type LayerSpread = 'best' | 'all' | 'even' | 'memory'
+
+/** Largest remainder, and a layer for each. */
+function byMemory(layers: number, machines: readonly Machine[]): number[] {
+  const free = machines.map(({ usable }) => Math.max(0, usable.limitBytes))
+  const all = free.reduce((sum, bytes) => sum + bytes, 0)
+  if (all === 0 || machines.length > layers) return evenly(layers, machines.length)
+  const spare = layers - machines.length
+  const exact = free.map((bytes) => (bytes / all) * spare)
+  const split = exact.map((share) => 1 + Math.floor(share))
+  const byRest = exact
+    .map((share, at) => ({ at, rest: share - Math.floor(share) }))
+    .sort((a, b) => b.rest - a.rest)
+  const missing = layers - split.reduce((sum, count) => sum + count, 0)
+  for (const { at } of byRest.slice(0, missing)) split[at] = (split[at] ?? 0) + 1
+  return split
+}
 
 /** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
 export function pipelinePlacement(
@@ -258,7 +278,12 @@ export function pipelinePlacement(
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
   const { layers } = request.model
-  const best = spread === 'even' ? evenly(layers, machines.length) : splitLayers(stages, layers, objective)
+  const best =
+    spread === 'even'
+      ? evenly(layers, machines.length)
+      : spread === 'memory'
+        ? byMemory(layers, machines)
+        : splitLayers(stages, layers, objective)
   const split = best && spread === 'all' ? givenToAll(best, stages) : best
   const base = {
     id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
-import { poolEngineIds } from '../../protocol/pool.ts'
+import { clusterEngineIds, poolEngineIds } from '../../protocol/pool.ts'
 import type { PoolPreview, PreviewPlacement } from '../../protocol/pools.ts'
 import type { Printer } from '../printer.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
@@ -44,7 +44,9 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
 }
 
 const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
-const names = ({ members }: PreviewPlacement): string => members.map(({ node }) => node).join(' + ')
+/** A cluster goes by the node that reaches it. */
+const names = ({ engine, head, members }: PreviewPlacement): string =>
+  clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
 
 export function printPreview(printer: Printer, preview: PoolPreview): void {
   const { model, placements, recommended, unknowns } = preview
@@ -52,7 +54,7 @@ export function printPreview(printer: Printer, preview: PoolPreview): void {
   const fitting = placements.filter(({ fits }) => fits)
   printer.line(
     best
-      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${range(best)} tok/s, loaded in about ${formatSeconds(best.loadS)}.`
+      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${expected(best)}.`
       : `${printer.bad('No')}: ${model} cannot be placed on these machines.`,
   )
   if (fitting.length > 0) printFitting(printer, fitting)
@@ -71,10 +73,10 @@ function printFitting(printer: Printer, fitting: readonly PreviewPlacement[]): v
     fitting.map((one) => [
       names(one),
       one.engine,
-      one.strategy,
+      splitOf(one),
       range(one),
-      formatSeconds(one.ttftS.expected),
-      formatSeconds(one.loadS),
+      one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
+      loads(one),
       one.link?.name ?? '–',
       one.basis,
     ]),
@@ -97,23 +99,50 @@ function printOthers(printer: Printer, others: readonly PreviewPlacement[]): voi
 
 const mostReasons = 12
 
+/** Two splits by one engine lose for different reasons. */
+const kindOf = (one: PreviewPlacement): string =>
+  one.fits && one.strategy !== 'solo' ? `${one.engine}, ${one.strategy}` : one.engine
+
 /** By name while they are few. */
 function inShort(those: readonly PreviewPlacement[]): string {
-  if (those.length <= 3) return those.map((one) => `${names(one)} (${one.engine})`).join(', ')
-  const engines = [...new Set(those.map(({ engine }) => engine))]
-  return `${those.length} placements (${engines.join(', ')})`
+  if (those.length <= 3) return those.map((one) => `${names(one)} (${kindOf(one)})`).join(', ')
+  return `${those.length} placements (${[...new Set(those.map(kindOf))].join(', ')})`
 }
 
-const range = ({ decodeTokS: { expected, low, high } }: PreviewPlacement): string =>
-  `${speed(expected)} (${speed(low)} to ${speed(high)})`
+function range({ basis, decodeTokS: { expected, low, high } }: PreviewPlacement): string {
+  if (basis === 'unknown') return '–'
+  return low === high ? speed(expected) : `${speed(expected)} (${speed(low)} to ${speed(high)})`
+}
+
+function expected(best: PreviewPlacement): string {
+  const speed = best.basis === 'unknown' ? 'how fast is not known before it answers' : `${range(best)} tok/s`
+  return best.engine === 'attached' ? speed : `${speed}, loaded in about ${loads(best)}`
+}
+
+const splitOf = ({ engine, strategy }: PreviewPlacement): string =>
+  engine === 'attached' ? 'its own' : strategy
+
+/** Such a server has it loaded, or loads it when it likes. */
+const loads = ({ engine, loadS }: PreviewPlacement): string =>
+  engine === 'attached' ? '–' : formatSeconds(loadS)
 
 function printBest(printer: Printer, best: PreviewPlacement): void {
   printer.line(`\nMemory with ${best.contextTokens} tokens of context:`)
   printer.table(
-    ['member', 'layers', 'weights', 'KV cache', 'buffers', 'together', 'of'],
+    [
+      clusterEngineIds.has(best.engine) ? 'machine' : 'member',
+      'layers',
+      'weights',
+      'KV cache',
+      'buffers',
+      'together',
+      'of',
+    ],
     best.members.map(({ node, layers, memory }) => [
-      node === best.head && best.members.length > 1 ? `${node} (head)` : node,
-      String(layers),
+      node === best.head && !clusterEngineIds.has(best.engine) && best.members.length > 1
+        ? `${node} (head)`
+        : node,
+      layers === 0 ? '–' : String(layers),
       ...(memory === null
         ? ['–', '–', '–', '–', '–']
         : [
@@ -129,5 +158,7 @@ function printBest(printer: Printer, best: PreviewPlacement): void {
   for (const { node, detail } of best.whenAMemberDies) printer.line(`- ${node}: ${detail}`)
   printer.line('\nBecause:')
   for (const reason of best.because) printer.line(`- ${reason}`)
-  printer.line(`- it loads in ${formatSeconds(best.loadS)}: ${best.loadHow}`)
+  printer.line(
+    best.engine === 'attached' ? `- ${best.loadHow}` : `- it loads in ${loads(best)}: ${best.loadHow}`,
+  )
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { OpenPart } from '../../protocol/pool.ts'
 import { GroupLaunch } from './group-launch.ts'

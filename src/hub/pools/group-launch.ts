@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { asHolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
 import { lostPeer } from '../../pool/wire/lost-peer.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'

@@ -2,9 +2,8 @@
 import type { z } from 'zod'
 import { HolonError } from '../../core/errors.ts'
 import type { PoolEngine } from '../../pool/pool-engine.ts'
-import { oneSpeaksForAll } from '../../pool/preview/placement.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
-import type { PoolEngineId } from '../../protocol/pool.ts'
+import { clusterEngineIds, type PoolEngineId } from '../../protocol/pool.ts'
 import {
   type CreatePoolRequest,
   createPoolRequest,
@@ -12,6 +11,7 @@ import {
   measureLinksRequest,
   namedPool,
   type PoolView,
+  type PreviewPlacement,
   type PreviewRequest,
   poolPreview,
   poolsResponse,
@@ -20,6 +20,7 @@ import {
   removedPool,
 } from '../../protocol/pools.ts'
 import type { Operation } from '../api/operations.ts'
+import { isMachine } from './fallback.ts'
 import { refuseUnknownLinks } from './isolated-links.ts'
 import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
@@ -126,7 +127,8 @@ const anyEngine = (engines: readonly PoolEngine[]): PoolEngineId => engines[0]?.
 async function create(pools: Pools, body: CreatePoolRequest): Promise<PoolView> {
   pools.refuseTaken(body.name)
   const members = poolableNodes(pools.options.fleet, body.nodes)
-  if (members.length < 2 && body.engine !== undefined && !oneSpeaksForAll.has(body.engine)) throw alone(body)
+  if (members.length < 2 && body.engine !== undefined && !clusterEngineIds.has(body.engine))
+    throw alone(body, null)
   refuseFallback(pools, body)
   await refuseLinks(pools, body, members)
   const engine = body.engine ?? (await chooseEngine(pools, body, members))
@@ -143,8 +145,9 @@ async function create(pools: Pools, body: CreatePoolRequest): Promise<PoolView> 
   return viewOf(pools, body.name)
 }
 
-function alone({ model }: CreatePoolRequest): HolonError {
-  return new HolonError('pool_impossible', 'A pool needs two members or more.', {
+function alone({ model }: CreatePoolRequest, outsideOfClusters: NodeHandle | null): HolonError {
+  const besides = outsideOfClusters ? `, and ${outsideOfClusters.name} reaches no cluster` : ''
+  return new HolonError('pool_impossible', `A pool needs two members or more${besides}.`, {
     hint: `Name more with --nodes, or load the model on the one machine: \`holon load ${model}\`.`,
   })
 }
@@ -158,7 +161,7 @@ function refuseFallback(pools: Pools, { model, fallback }: CreatePoolRequest): v
   }
   if (fallback === model)
     refuse(`${model} cannot be its own fallback.`, 'Name another model, one that a single machine holds.')
-  const machines = fleet.nodes.filter(({ id }) => !id.startsWith('pool:'))
+  const machines = fleet.nodes.filter(isMachine)
   if (modelNames(catalogue, fallback, machines).model === null)
     refuse(
       `No machine has ${fallback}, which is to answer while the pool cannot.`,
@@ -194,12 +197,10 @@ async function chooseEngine(
   const { model, contextTokens, parallel } = body
   const nodes = members.map(({ id }) => id)
   const preview = await previewPools(pools.options, { model, contextTokens, parallel, nodes })
-  const whole = preview.placements.filter(
-    (one) => one.engine !== 'solo' && one.members.length === members.length,
-  )
+  const whole = preview.placements.filter((one) => takesAll(one, members))
   const best = whole.find(({ fits }) => fits)
   if (best && best.engine !== 'solo') return best.engine
-  if (members.length < 2) throw alone(body)
+  if (members.length < 2 && whole.length === 0) throw alone(body, members[0] ?? null)
   const hint = `\`holon pool preview ${model}\` compares what is possible.`
   const reasons = new Set(whole.map(({ whyNot }) => whyNot ?? 'It does not fit.'))
   const [only = ''] = reasons
@@ -209,6 +210,13 @@ async function chooseEngine(
   throw new HolonError('pool_impossible', `No engine can serve ${model} on ${names}. ${each}`.trim(), {
     hint,
   })
+}
+
+/** A placement on all members that were named; a cluster's is on the machines of its own. */
+function takesAll(one: PreviewPlacement, members: readonly NodeHandle[]): boolean {
+  if (one.engine === 'solo') return false
+  if (clusterEngineIds.has(one.engine)) return members.length === 1 && one.head === members[0]?.name
+  return members.length > 1 && one.members.length === members.length
 }
 
 async function viewOf(pools: Pools, name: string): Promise<PoolView> {

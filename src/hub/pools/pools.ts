@@ -149,12 +149,20 @@ export class Pools {
 
   private add(wish: PoolWish): void {
     const { controller, speeds } = this
-    this.live.set(wish.name, new LivePool({ wish, controller, speeds, ...this.options }))
+    const named = () => this.standForClusters()
+    this.live.set(wish.name, new LivePool({ wish, controller, speeds, named, ...this.options }))
+    this.standForClusters()
   }
 
   private drop(name: string): void {
     this.live.get(name)?.leave()
     this.live.delete(name)
+    this.standForClusters()
+  }
+
+  /** Past its pool a cluster would be asked unwatched, and exo would place the model a second time. */
+  private standForClusters(): void {
+    this.options.catalogue.leaveToPools([...this.live.values()].flatMap((pool) => pool.standsFor()))
   }
 
   private effects(): PoolEffects {
