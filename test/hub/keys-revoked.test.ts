@@ -1,43 +1,10 @@
 /** Keys that are revoked: at once, with a clear last word, in every dialect and wherever the answer is. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { CreateKeyResponse, KeyInfo } from '../../src/protocol/keys.ts'
-import { chat, errorOf, type Stand, startStand } from './start-hub.ts'
+import { describe, expect, test } from 'vitest'
+import type { KeyInfo } from '../../src/protocol/keys.ts'
+import { as, make, manage, owner, path, shareStand, stand, start } from './key-stand.ts'
+import { chat, errorOf } from './start-hub.ts'
 
-const owner = 'the-owners-own-long-secret'
-const path = '/v1/chat/completions'
-let stand: Stand
-/** One for all that can share it: making a database takes seconds. */
-let shared: Stand
-
-async function start(config: Parameters<typeof startStand>[0] = {}): Promise<void> {
-  stand = await startStand({ apiKey: owner, ...config })
-}
-beforeAll(async () => {
-  shared = await startStand({ apiKey: owner })
-})
-beforeEach(() => {
-  stand = shared
-})
-afterEach(() => (stand === shared ? undefined : stand.stop()))
-afterAll(() => shared.stop())
-
-const as = (key: string, more: Record<string, string> = {}): RequestInit => ({
-  headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...more },
-})
-
-async function make(wish: object, key = owner): Promise<CreateKeyResponse> {
-  const response = await stand.post('/fleet/v1/keys', wish, as(key))
-  expect(response.status).toBe(200)
-  return (await response.json()) as CreateKeyResponse
-}
-
-async function manage<T>(pathOf: string, body?: object): Promise<T> {
-  const response =
-    body === undefined
-      ? await fetch(stand.url + pathOf, as(owner))
-      : await stand.post(pathOf, body, as(owner))
-  return (await response.json()) as T
-}
+shareStand()
 
 describe('revoking', () => {
   test('ends a stream in its middle with a clear error, frees the engine, and lets nobody in', async () => {
