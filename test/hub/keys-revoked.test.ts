@@ -1,5 +1,6 @@
-/** Keys that are revoked: at once, with a clear last word, in every dialect and wherever the answer is. */
+/** Keys that are revoked, or expire: at once, with a clear last word, in every dialect and wherever the answer is. */
 import { describe, expect, test } from 'vitest'
+import { FakeClock } from '../../src/core/clock.ts'
 import type { KeyInfo } from '../../src/protocol/keys.ts'
 import { as, make, manage, owner, path, shareStand, stand, start } from './key-stand.ts'
 import { chat, errorOf } from './start-hub.ts'
@@ -81,5 +82,37 @@ describe('revoking', () => {
     const response = await stand.post('/fleet/v1/keys/revoke', { key: 'twin' }, as(owner))
     expect(response.status).toBe(400)
     expect((await errorOf(response)).error.message).toContain('2 keys are labelled "twin"')
+  })
+})
+
+describe('expiring', () => {
+  test('ends a stream in its middle, what waits and the feed of events, as revoking does', async () => {
+    const clock = new FakeClock(Date.now())
+    await start({}, [], clock)
+    stand.node.parallel = 1
+    const { key } = await make({ label: 'short', admin: true, expiresInS: 60 })
+    const { key: later } = await make({ label: 'longer', expiresInS: 7200 })
+    const stream = stand.post(path, chat('!stall', { stream: true }), as(key)).then((answer) => answer.text())
+    await expect.poll(() => stand.engine.inFlight).toBe(1)
+    const waiting = stand.post(path, chat('hello'), as(key))
+    const staying = stand.post(path, chat('hello'), as(later))
+    const feed = await fetch(`${stand.url}/fleet/v1/events`, as(key))
+    const fed = expect(feed.text()).rejects.toThrow()
+    await expect
+      .poll(async () => (await manage<{ lines: { waiting: number }[] }>('/fleet/v1/queue')).lines[0]?.waiting)
+      .toBe(2)
+    clock.advance(59_000)
+    expect(stand.engine.inFlight).toBe(1)
+    clock.advance(1_000)
+    const told = await stream
+    expect(told).toContain('"code":"invalid_api_key"')
+    expect(told).toContain('The API key \\"short\\" has expired.')
+    expect(told).not.toContain('[DONE]')
+    expect((await waiting).status).toBe(401)
+    await fed
+    expect((await staying).status).toBe(200)
+    await expect.poll(() => stand.node.held).toBe(0)
+    expect((await stand.post(path, chat('hello'), as(later))).status).toBe(200)
+    expect((await stand.post(path, chat('hello'), as(key))).status).toBe(401)
   })
 })
