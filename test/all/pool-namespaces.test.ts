@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
@@ -22,7 +22,8 @@ const budgetMb = '185'
 let net: FleetLan
 
 const pool = () => poolOn(net, 'big')
-const ask = () => askOn(net, model)
+const vocab = 2000
+const ask = () => askOn(net, model, neverEnding({ vocab }))
 
 /** Ports of a machine that answer someone on the switch, and what they say to one who knows nothing. */
 async function scan(name: string): Promise<Record<string, string>> {
@@ -75,7 +76,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
             heads: 16,
             kvHeads: 4,
             feedForward: 2816,
-            vocab: 2000,
+            vocab,
             context: 2048,
           },
           ...{ type: 'F16', seed: 3, name: model },
@@ -126,7 +127,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     const victim = view?.members.find(({ rank }) => rank === 1)?.node ?? ''
     const [engine = 0] = engines(victim)
     expect(isAlive(engine)).toBe(true)
-    const program = questionOn(net, model, 1_200)
+    const program = questionOn(net, model, 1_200, neverEnding({ vocab }))
     await program.until('begun')
     process.kill(engine, 'SIGKILL')
     const broken = (await program.answer) as Answer

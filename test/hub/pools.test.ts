@@ -39,7 +39,7 @@ describe('a pool', () => {
       ['b-mac', 1, 'encrypted'],
     ])
     expect(view.pooled.predictedTokS).toBeGreaterThan(0)
-    expect(view.choice).toContain('it fits no single member')
+    expect(view.choice).toContain('no single member can serve it')
   })
 
   test('is removed whole', async () => {

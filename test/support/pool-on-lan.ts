@@ -15,8 +15,11 @@ export async function poolOn(net: FleetLan, name: string): Promise<PoolView | un
   return pools.find((pool) => pool.name === name)
 }
 
-/** Asks through the real client, as a stream; prints `begun` at the first token. Its answer is an `Answer`. */
-export function questionOn(net: FleetLan, model: string, maxTokens: number): DeskProgram {
+/**
+ * Asks through the real client, as a stream; prints `begun` at the first token. Its answer is an `Answer`.
+ * @param more further settings, as what keeps a model of random weights from ending early
+ */
+export function questionOn(net: FleetLan, model: string, maxTokens: number, more: object = {}): DeskProgram {
   return net.runOnDesk(`
     import OpenAI from '${clientLibrary('openai/index.mjs')}'
     const client = new OpenAI({ baseURL: '${net.url}/v1', apiKey: '${net.key}', maxRetries: 0 })
@@ -24,6 +27,7 @@ export function questionOn(net: FleetLan, model: string, maxTokens: number): Des
     try {
       const { data, response } = await client.completions.create({
         model: '${model}', stream: true, temperature: 0, max_tokens: ${maxTokens}, prompt: 'The machines are',
+        ...${JSON.stringify(more)},
       }).withResponse()
       node = response.headers.get('x-holon-node')
       for await (const chunk of data) {
@@ -35,8 +39,8 @@ export function questionOn(net: FleetLan, model: string, maxTokens: number): Des
   `)
 }
 
-export async function askOn(net: FleetLan, model: string): Promise<Answer> {
-  return (await questionOn(net, model, 16).answer) as Answer
+export async function askOn(net: FleetLan, model: string, more?: object): Promise<Answer> {
+  return (await questionOn(net, model, 16, more).answer) as Answer
 }
 
 /** Processes below an agent whose command line, words apart by spaces, is like this. */

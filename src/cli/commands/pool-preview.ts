@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
-import { poolEngineIds } from '../../protocol/pool.ts'
+import { clusterEngineIds, poolEngineIds } from '../../protocol/pool.ts'
 import type { PoolPreview, PreviewPlacement } from '../../protocol/pools.ts'
 import type { Printer } from '../printer.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
@@ -44,13 +44,29 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
 }
 
 const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
-const names = ({ members }: PreviewPlacement): string => members.map(({ node }) => node).join(' + ')
+/** One line for all that lose for the same reason. */
+function byReason(others: readonly PreviewPlacement[]): string[] {
+  const named = new Map<string, string[]>()
+  for (const one of others) {
+    const split = one.fits && one.strategy !== 'solo' ? ` (${one.strategy})` : ''
+    const key = `${one.engine}${split}: ${one.losesBecause}`
+    named.set(key, [...(named.get(key) ?? []), names(one)])
+  }
+  return [...named].map(([key, all]) => {
+    const more = all.length > 2 ? ` and ${all.length - 2} more` : ''
+    return `${all.slice(0, 2).join('; ')}${more}, ${key}`
+  })
+}
+
+/** A cluster goes by the node that reaches it. */
+const names = ({ engine, head, members }: PreviewPlacement): string =>
+  clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
 
 function print(printer: Printer, { model, placements, recommended, unknowns }: PoolPreview): void {
   const best = placements.find(({ id }) => id === recommended)
   printer.line(
     best
-      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${range(best)} tok/s, loaded in about ${formatSeconds(best.loadS)}.`
+      ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${expected(best)}.`
       : `${printer.bad('No')}: ${model} cannot be placed on these machines.`,
   )
   printer.line()
@@ -59,11 +75,11 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
     placements.map((one) => [
       one.head !== '' && one.engine !== 'solo' ? names(one) : `${names(one)} alone`,
       one.engine,
-      one.fits ? one.strategy : '–',
+      one.fits ? splitOf(one) : '–',
       one.fits ? 'yes' : 'no',
       one.fits ? range(one) : '–',
-      one.fits ? formatSeconds(one.ttftS.expected) : '–',
-      one.fits ? formatSeconds(one.loadS) : '–',
+      one.fits && one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
+      one.fits ? loads(one) : '–',
       one.link?.name ?? '–',
       one.fits ? one.basis : '–',
     ]),
@@ -71,21 +87,46 @@ function print(printer: Printer, { model, placements, recommended, unknowns }: P
   if (best) printBest(printer, best)
   const others = placements.filter((one) => one !== best && one.losesBecause !== null)
   if (others.length > 0) printer.line('\nWhy not the others:')
-  for (const one of others.slice(0, 12)) printer.line(`- ${names(one)}, ${one.engine}: ${one.losesBecause}`)
-  if (others.length > 12) printer.line(`- and ${others.length - 12} more (--json shows all)`)
+  const reasons = byReason(others)
+  for (const line of reasons.slice(0, 16)) printer.line(`- ${line}`)
+  if (reasons.length > 16) printer.line(`- and ${reasons.length - 16} more (--json shows all)`)
   for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
 }
 
-const range = ({ decodeTokS: { expected, low, high } }: PreviewPlacement): string =>
-  `${speed(expected)} (${speed(low)} to ${speed(high)})`
+function range({ basis, decodeTokS: { expected, low, high } }: PreviewPlacement): string {
+  if (basis === 'unknown') return '–'
+  return low === high ? speed(expected) : `${speed(expected)} (${speed(low)} to ${speed(high)})`
+}
+
+function expected(best: PreviewPlacement): string {
+  const speed = best.basis === 'unknown' ? 'how fast is not known before it answers' : `${range(best)} tok/s`
+  return best.engine === 'attached' ? speed : `${speed}, loaded in about ${loads(best)}`
+}
+
+const splitOf = ({ engine, strategy }: PreviewPlacement): string =>
+  engine === 'attached' ? 'its own' : strategy
+
+/** Such a server has it loaded, or loads it when it likes. */
+const loads = ({ engine, loadS }: PreviewPlacement): string =>
+  engine === 'attached' ? '–' : formatSeconds(loadS)
 
 function printBest(printer: Printer, best: PreviewPlacement): void {
   printer.line(`\nMemory with ${best.contextTokens} tokens of context:`)
   printer.table(
-    ['member', 'layers', 'weights', 'KV cache', 'buffers', 'together', 'of'],
+    [
+      clusterEngineIds.has(best.engine) ? 'machine' : 'member',
+      'layers',
+      'weights',
+      'KV cache',
+      'buffers',
+      'together',
+      'of',
+    ],
     best.members.map(({ node, layers, memory }) => [
-      node === best.head && best.members.length > 1 ? `${node} (head)` : node,
-      String(layers),
+      node === best.head && !clusterEngineIds.has(best.engine) && best.members.length > 1
+        ? `${node} (head)`
+        : node,
+      layers === 0 ? '–' : String(layers),
       ...(memory === null
         ? ['–', '–', '–', '–', '–']
         : [
@@ -101,5 +142,7 @@ function printBest(printer: Printer, best: PreviewPlacement): void {
   for (const { node, detail } of best.whenAMemberDies) printer.line(`- ${node}: ${detail}`)
   printer.line('\nBecause:')
   for (const reason of best.because) printer.line(`- ${reason}`)
-  printer.line(`- it loads in ${formatSeconds(best.loadS)}: ${best.loadHow}`)
+  printer.line(
+    best.engine === 'attached' ? `- ${best.loadHow}` : `- it loads in ${loads(best)}: ${best.loadHow}`,
+  )
 }

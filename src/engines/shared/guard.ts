@@ -10,9 +10,20 @@ const killAfterMs = 3000
 
 const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], windowsHide: true })
 
+let orphaned = false
 function end(): void {
+  orphaned = true
   child.kill('SIGTERM')
   setTimeout(() => child.kill('SIGKILL'), killAfterMs).unref()
+}
+
+/** What the engine started and left behind: nobody else is there to end it. We lead the group, and go with it. */
+function endGroup(): void {
+  try {
+    if (process.platform !== 'win32') process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    // We lead no group.
+  }
 }
 
 process.on('disconnect', end)
@@ -26,6 +37,7 @@ child.once('error', (error: NodeJS.ErrnoException) => {
 })
 child.once('spawn', () => process.send?.({ pid: child.pid }))
 child.once('exit', (code, signal) => {
+  if (orphaned) endGroup()
   if (!signal) process.exit(code ?? 1)
   // End the way the engine did, so that whoever waits for us sees how.
   process.removeAllListeners(signal)
