@@ -156,6 +156,19 @@ describe('bad input is refused before anything starts', () => {
     expect(await refused({ engine: 'llama-rpc' })).toContain('is not right')
   })
 
+  test('a file that was downloaded by half, and one that the engine does not read', async () => {
+    stand.a.options.hasModel = false
+    const [whole] = stand.a.models
+    stand.a.models = [
+      { ...whole!, problem: 'The file ends inside its tensors: 12.0 GB of 42.5 GB are there.' },
+    ]
+    expect(await refused({ engine: 'llama-rpc' })).toMatch(
+      /^a-mac has big, and its file cannot be used: The file ends inside its tensors.*Get it again there/,
+    )
+    stand.a.models = [whole!]
+    expect(await refused({ engine: 'llama-rpc' })).toContain('a-mac has big, but not as a GGUF file')
+  })
+
   test('a second pool that wants a worker of the first', async () => {
     await stand.create()
     await stand.served('group')

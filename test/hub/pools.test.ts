@@ -99,6 +99,19 @@ describe('when something breaks', () => {
     expect(stand.site.openParts).toBe(2)
   })
 
+  test('a member whose port is held by another program undoes the launch whole, and serves when the port is free', async () => {
+    stand.b.faults.refuseOpen = true
+    await stand.create()
+    await eventually('two tries', () => stand.b.opened > 1)
+    expect((await stand.pool()).reason).toContain('The port of the worker is held by another program.')
+    // The end that was opened already was closed again each time.
+    await eventually('nothing to be open', () => stand.site.openParts === 0)
+    expect(stand.site.journal).not.toContain('start a')
+    stand.b.faults.refuseOpen = false
+    await stand.call('/fleet/v1/pools/retry', { name: 'p' })
+    await stand.served('group')
+  })
+
   test('a part that does not confirm its end does not hold up the next group for long', async () => {
     await stand.create()
     await stand.served('group')

@@ -63,6 +63,15 @@ export async function askOn(net: FleetLan, model: string, more?: object): Promis
   return (await questionOn(net, model, 16, more).answer) as Answer
 }
 
+/** When the group of any pool began to serve and when it left, oldest first. */
+export async function poolEvents(net: FleetLan): Promise<string[]> {
+  const { events } = (await net.get('/fleet/v1/history')) as { events: { type: string }[] }
+  return events
+    .map(({ type }) => type)
+    .filter((type) => type === 'pool.ready' || type === 'pool.left')
+    .reverse()
+}
+
 /** Processes below an agent whose command line, words apart by spaces, is like this. */
 export function processesOn(net: FleetLan, name: string, like: RegExp): number[] {
   const { pid = 0 } = net.agents[name]!.child

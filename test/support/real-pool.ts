@@ -23,6 +23,8 @@ const shape = {
   context: 4096,
 }
 const budgetMb = '200'
+/** The hub's machine holds the demonstration model too. */
+const hubBudgetMb = '300'
 export const model = 'wide'
 
 /** An answer that is being written. */
@@ -51,12 +53,10 @@ export class RealPool {
       signal: new AbortController().signal,
     })
     home.remove()
-    this.hub = await this.fleet.hub(this.fleet.home(), this.more)
+    this.hub = await this.fleet.hub(this.fleet.home(), { ...this.more, HOLON_MEMORY_BUDGET_MB: hubBudgetMb })
     this.client = new OpenAI({ baseURL: `${this.hub.url}/v1`, apiKey: 'none', maxRetries: 0 })
     for (const name of ['oak', 'elm']) this.homes[name] = this.fleet.home()
-    const models = join(this.homes.oak ?? '', 'models')
-    mkdirSync(models, { recursive: true })
-    writeRandomGguf(join(models, `${model}.gguf`), { ...shape, type: 'F16', seed: 11, name: model })
+    this.giveModel(this.homes.oak ?? '')
     for (const name of ['oak', 'elm']) await this.join(name, ['--token', await this.hub.token()])
   }
 
@@ -69,11 +69,29 @@ export class RealPool {
     await ready(this.hub, name)
   }
 
+  giveModel(home: string): void {
+    const models = join(home, 'models')
+    mkdirSync(models, { recursive: true })
+    writeRandomGguf(join(models, `${model}.gguf`), { ...shape, type: 'F16', seed: 11, name: model })
+  }
+
+  /** The hub dies as in a power cut. */
+  async killHub(): Promise<void> {
+    this.hub.running.child.kill('SIGKILL')
+    await this.hub.running.finished
+  }
+
+  /** Another hub in its folder and at its address. */
+  async restartHub(): Promise<void> {
+    const { HOLON_HOME = '', ...env } = this.hub.env
+    this.hub = await this.fleet.hub(HOLON_HOME, { ...env, HOLON_PORT: new URL(this.hub.url).port })
+  }
+
   /** The pool `big`, when it serves. */
-  async create(...more: string[]): Promise<PoolView> {
+  async create(nodes = 'oak,elm'): Promise<PoolView> {
     const made = await this.cli<PoolView>(
-      ...['pool', 'create', 'big', '--model', model, '--nodes', 'oak,elm', '--engine', 'llama-rpc'],
-      ...['--context', '2048', '--wait', ...more],
+      ...['pool', 'create', 'big', '--model', model, '--nodes', nodes, '--engine', 'llama-rpc'],
+      ...['--context', '2048', '--wait'],
     )
     if (made.code !== 0) throw new Error(`the pool does not serve: ${JSON.stringify(made.told)}`)
     return made.told
@@ -105,9 +123,10 @@ export class RealPool {
       .reverse()
   }
 
-  /** Processes of llama.cpp below the agent of a machine. */
+  /** Processes of llama.cpp below the agent of a machine, `hub` for the hub's own. */
   engines(name: string, which = /^(llama-server|ggml-rpc-server)$/): number[] {
-    return descendants(this.agents[name]?.child.pid ?? 0).filter((pid) => which.test(nameOf(pid)))
+    const agent = name === 'hub' ? this.hub.running : this.agents[name]
+    return descendants(agent?.child.pid ?? 0).filter((pid) => which.test(nameOf(pid)))
   }
 
   async ask(maxTokens = 16): Promise<{ text: string; node: string | null }> {

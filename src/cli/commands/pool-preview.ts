@@ -37,7 +37,7 @@ export function registerPoolPreview(pool: Command, shell: Shell): void {
           fallback: flags.fallback,
         })
         if (printer.json) printer.document(preview)
-        else print(printer, preview)
+        else printPreview(printer, preview)
         return preview.recommended === null && !printer.json ? 1 : 0
       }),
     )
@@ -48,34 +48,65 @@ const speed = (value: number): string => value.toFixed(value >= 10 ? 0 : 1)
 const names = ({ engine, head, members }: PreviewPlacement): string =>
   clusterEngineIds.has(engine) ? head : members.map(({ node }) => node).join(' + ')
 
-function print(printer: Printer, { model, placements, recommended, unknowns }: PoolPreview): void {
+export function printPreview(printer: Printer, preview: PoolPreview): void {
+  const { model, placements, recommended, unknowns } = preview
   const best = placements.find(({ id }) => id === recommended)
+  const fitting = placements.filter(({ fits }) => fits)
   printer.line(
     best
       ? `${printer.good('Yes')}: ${model} on ${names(best)}${best.engine === 'solo' ? ' alone' : ` with ${best.engine}`}, ${expected(best)}.`
       : `${printer.bad('No')}: ${model} cannot be placed on these machines.`,
   )
+  if (fitting.length > 0) printFitting(printer, fitting)
+  if (best) printBest(printer, best)
+  printOthers(
+    printer,
+    placements.filter((one) => one !== best),
+  )
+  for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
+}
+
+function printFitting(printer: Printer, fitting: readonly PreviewPlacement[]): void {
   printer.line()
   printer.table(
-    ['placement', 'engine', 'split', 'fits', 'tok/s', 'first token', 'loads in', 'link', 'basis'],
-    placements.map((one) => [
-      one.head !== '' && one.engine !== 'solo' ? names(one) : `${names(one)} alone`,
+    ['placement', 'engine', 'split', 'tok/s', 'first token', 'loads in', 'link', 'basis'],
+    fitting.map((one) => [
+      names(one),
       one.engine,
-      one.fits ? splitOf(one) : '–',
-      one.fits ? 'yes' : 'no',
-      one.fits ? range(one) : '–',
-      one.fits && one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
-      one.fits ? loads(one) : '–',
+      splitOf(one),
+      range(one),
+      one.ttftS.expected > 0 ? formatSeconds(one.ttftS.expected) : '–',
+      loads(one),
       one.link?.name ?? '–',
-      one.fits ? one.basis : '–',
+      one.basis,
     ]),
   )
-  if (best) printBest(printer, best)
-  const others = placements.filter((one) => one !== best && one.losesBecause !== null)
-  if (others.length > 0) printer.line('\nWhy not the others:')
-  for (const one of others.slice(0, 12)) printer.line(`- ${names(one)}, ${one.engine}: ${one.losesBecause}`)
-  if (others.length > 12) printer.line(`- and ${others.length - 12} more (--json shows all)`)
-  for (const unknown of unknowns) printer.note(`not known: ${unknown}`)
+}
+
+/** What several placements have against them is said once. */
+function printOthers(printer: Printer, others: readonly PreviewPlacement[]): void {
+  const byReason = new Map<string, PreviewPlacement[]>()
+  for (const one of others) {
+    const why = one.losesBecause ?? one.whyNot
+    if (why !== null) byReason.set(why, [...(byReason.get(why) ?? []), one])
+  }
+  if (byReason.size === 0) return
+  printer.line('\nWhy not:')
+  for (const [why, those] of [...byReason].slice(0, mostReasons)) printer.line(`- ${inShort(those)}: ${why}`)
+  if (byReason.size > mostReasons)
+    printer.line(`- and ${byReason.size - mostReasons} reasons more (--json shows all)`)
+}
+
+const mostReasons = 12
+
+/** Two splits by one engine lose for different reasons. */
+const kindOf = (one: PreviewPlacement): string =>
+  one.fits && one.strategy !== 'solo' ? `${one.engine}, ${one.strategy}` : one.engine
+
+/** By name while they are few. */
+function inShort(those: readonly PreviewPlacement[]): string {
+  if (those.length <= 3) return those.map((one) => `${names(one)} (${kindOf(one)})`).join(', ')
+  return `${those.length} placements (${[...new Set(those.map(kindOf))].join(', ')})`
 }
 
 function range({ basis, decodeTokS: { expected, low, high } }: PreviewPlacement): string {

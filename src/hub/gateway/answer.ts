@@ -59,7 +59,7 @@ export interface Asked {
 export async function withBody(
   deps: AnswerDeps,
   exchange: Exchange,
-  use: (body: Buffer) => Promise<void>,
+  use: (body: Buffer) => Promise<unknown>,
 ): Promise<void> {
   let body: Buffer | null = null
   try {
@@ -74,9 +74,10 @@ export async function withBody(
 
 /**
  * Answers with the engine's answer or its error.
+ * @returns the id of the model that answered
  * @throws HolonError when it cannot even be sent to a node
  */
-export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
+export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<string> {
   const { admission, scheduler } = deps
   const { request, body, bytes } = asked
   const { headers } = exchange.req
@@ -93,6 +94,7 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked)
   const ticket = queueUp(admission, exchange, node.id, model.id)
   const run = new Run(deps, exchange, request, choice, ticket)
   await run.go(asked)
+  return run.model
 }
 
 /** Lives as long as the process: hashes of prompts mean nothing outside it. */
@@ -125,7 +127,7 @@ class Run {
   private readonly request: OpenAiRequest
   private readonly demand: Demand
   private node: NodeHandle
-  private model: string
+  model: string
   private claim: Claim
   private ticket: Ticket
   /** Nodes that failed this request. */

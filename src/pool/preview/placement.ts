@@ -84,19 +84,25 @@ function refuseMembers(
   return refuseBuilds(engine, members) ?? refuseDisks(question, engine, members)
 }
 
-/** Nobody has the model, or nobody has it in a form that this engine reads. */
+/** Nobody has the model, or nobody has it whole, or in a form that this engine reads. */
 function refuseMissing({ model }: PoolQuestion, engine: PoolEngine, members: readonly Candidate[]): Placed {
-  const has = ({ state }: Candidate) =>
-    state.models.some(({ id, problem }) => id === model && problem === null)
-  const holder = members.find(has)
-  if (!holder)
+  const copies = members.flatMap(({ name, state }) =>
+    state.models.filter(({ id }) => id === model).map(({ problem }) => ({ name, problem })),
+  )
+  const copy = copies.find(({ problem }) => problem === null) ?? copies[0]
+  if (!copy)
     return impossible(
       `None of these machines has ${model}.`,
       `Get it on one of them: \`holon pull ${model}\` there.`,
     )
+  if (copy.problem !== null)
+    return impossible(
+      `${copy.name} has ${model}, and its file cannot be used: ${copy.problem}`,
+      'Get it again there: a download that was cut goes on where it stopped.',
+    )
   const reads = engine.id === 'llama-rpc' ? 'a GGUF file' : 'a folder of safetensors'
   return impossible(
-    `${holder.name} has ${model}, but not as ${reads}, which is what ${engine.title} reads.`,
+    `${copy.name} has ${model}, but not as ${reads}, which is what ${engine.title} reads.`,
     'Use the engine that reads it, or get it in that form on one of them.',
   )
 }
