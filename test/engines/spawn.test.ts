@@ -167,6 +167,28 @@ describe('a guarded program', () => {
   })
 })
 
+test('what a guarded program has started does not outlive a parent that is killed either', async () => {
+  const script = join(folder, 'grandparent.mjs')
+  const entry = pathToFileURL(join(process.cwd(), 'dist/engines/shared/spawn-guarded.js')).href
+  writeFileSync(
+    script,
+    `import { spawnGuarded } from '${entry}'
+     const onLine = (line) => process.stdout.write(line + '\\n')
+     await spawnGuarded({ command: process.execPath, args: ['-e', ${JSON.stringify(program)}, 'parent'], onLine })
+     setInterval(() => undefined, 1000)`,
+  )
+  const parent = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  parent.stdout.on('data', (chunk) => {
+    out += String(chunk)
+  })
+  while (!/child \d+\npid \d+/.test(out)) await sleep(5)
+  const pids = [...out.matchAll(/(?:child|pid) (\d+)/g)].map(([, pid]) => Number(pid))
+  expect(pids.map(alive)).toEqual([true, true])
+  parent.kill('SIGKILL')
+  for (const pid of pids) await untilGone(pid)
+})
+
 describe('how a program ended', () => {
   test.each<[number | null, string | null, string[], string]>([
     [0, null, [], 'The engine ended.'],

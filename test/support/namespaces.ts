@@ -32,6 +32,8 @@ export interface Machine {
   commandWithout(folder: string): Machine['command']
   unplug(): void
   plugIn(): void
+  /** `ip` in this machine: its routes, for example. */
+  ip(...args: string[]): void
 }
 
 /** Machines on one switch, itself in a namespace of its own, so that nothing of the host’s network is touched. */
@@ -75,6 +77,7 @@ export class Switch {
       },
       unplug: () => void run('-n', this.tag, 'link', 'set', port, 'down'),
       plugIn: () => void run('-n', this.tag, 'link', 'set', port, 'up'),
+      ip: (...args) => void run('-n', namespace, ...args),
     }
   }
 

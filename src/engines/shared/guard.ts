@@ -14,6 +14,15 @@ export interface GuardedProgram {
 
 const killAfterMs = 3000
 
+/** What the engine started and left behind: nobody else is there to end it. We lead the group, and go with it. */
+function endGroup(): void {
+  try {
+    if (process.platform !== 'win32') process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    // We lead no group.
+  }
+}
+
 // Nothing runs yet: there is nothing to end but this.
 const leave = (): never => process.exit(0)
 process.once('disconnect', leave)
@@ -21,7 +30,9 @@ process.once('disconnect', leave)
 process.once('message', ({ command, args, env, cwd }: GuardedProgram) => {
   process.off('disconnect', leave)
   const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'inherit', 'inherit'], windowsHide: true })
+  let orphaned = false
   const end = (): void => {
+    orphaned = true
     child.kill('SIGTERM')
     setTimeout(() => child.kill('SIGKILL'), killAfterMs).unref()
   }
@@ -35,6 +46,7 @@ process.once('message', ({ command, args, env, cwd }: GuardedProgram) => {
   })
   child.once('spawn', () => process.send?.({ pid: child.pid }))
   child.once('exit', (code, signal) => {
+    if (orphaned) endGroup()
     if (!signal) process.exit(code ?? 1)
     // End the way the engine did, so that whoever waits for us sees how.
     process.removeAllListeners(signal)

@@ -59,7 +59,7 @@ export class HeadPart extends LlamaPart {
       onLog: (line) => host.log.debug({ pool: spec.pool }, line),
       signal,
     })
-    const progress = new AnswerProgress(serving, () => wire.bytes())
+    const progress = new AnswerProgress(serving, () => wire.bytes(), { hangMs: host.hangMs })
     this.progress = progress
     this.watch(serving.child)
     return this.runningPart(() => this.lease(serving, progress))

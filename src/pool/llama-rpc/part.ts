@@ -97,7 +97,7 @@ export abstract class LlamaPart implements OpenPart {
     this.tellDied(sentence)
     // Peers hear of it at once; an engine that is broken or stopped would use none of its grace.
     this.stopping = this.end(async () => {
-      await Promise.all([this.wire.close(), this.child?.stop(0)])
+      await Promise.all([this.wire.close(sentence), this.child?.stop(0)])
     })
   }
 
