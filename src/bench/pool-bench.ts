@@ -1,7 +1,6 @@
 /**
  * What being managed costs a pool: llama.cpp RPC over two workers run by hand, the same parts under Holon on an isolated
- * link, and over the encrypted wire; the same model, split, settings and command lines, in turns, each way first as often
- * as the others. A load by hand is from the start of the first program to the first token; a managed one has all that
+ * link, and over the encrypted wire; the same model, split, settings and command lines, in turns. A load by hand is from the start of the first program to the first token; a managed one has all that
  * `holon pool create` has its members do, from the look at them to the same token, each member a process of its own. All
  * on this machine, so the processors are shared by what would be three machines: read the ratios.
  *
@@ -206,7 +205,8 @@ async function loads(
   const seconds: Record<Way, number[]> = { byHand: [], isolated: [], encrypted: [] }
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < ways.length; turn++) {
-      const way = ways[(round + turn) % ways.length]!
+      // There and back, so that no way always follows the same one.
+      const way = ways[round % 2 === 0 ? turn : ways.length - 1 - turn]!
       const group = await start(way, model, keep)
       try {
         seconds[way].push(group.loadS)
@@ -260,7 +260,7 @@ async function measure(): Promise<PoolCost> {
     writeRandomGguf(pathOf(name), { ...shape, type: 'Q8_0', seed: 5, name })
   const by: Record<Way, Speed[]> = { byHand: [], isolated: [], encrypted: [] }
   const look = async (way: Way, group: Running) => void by[way].push(await speedOf(group))
-  const [many, few] = quick ? [1, 1] : [5, 3]
+  const [many, few] = quick ? [1, 1] : [6, 4]
   const told: Load[] = []
   for (const each of [
     { model: 'small', keep: false, rounds: many, look },
