@@ -1,8 +1,9 @@
 /**
  * What being managed costs a pool: llama.cpp RPC over two workers run by hand, the same parts under Holon on an isolated
- * link, and over the encrypted wire; the same model, split, settings and command lines, in turns. A load by hand is from the start of the first program to the first token; a managed one has all that
- * `holon pool create` has its members do, from the look at them to the same token, each member a process of its own. All
- * on this machine, so the processors are shared by what would be three machines: read the ratios.
+ * link, and over the encrypted wire; the same model, split, settings and command lines, in turns. A load by hand is from
+ * the start of the first program to the first token; a managed one has all that `holon pool create` has its members do,
+ * from the look at them to the same token, each member a process of its own. All on this machine, so the processors are
+ * shared by what would be three machines: read the ratios.
  *
  * `node dist/bench/pool-bench.js [--json] [--quick]`
  */
