@@ -5,7 +5,7 @@ import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { writeSayingGguf } from '../support/saying-gguf.ts'
 
 /**

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PoolPreview } from '../../src/protocol/pools.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { type Answer, askOn, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
 import { mlxPrograms } from './mlx-venv.ts'
 

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { mlxPool } from '../../src/pool/mlx/index.ts'
 import type { PartSpec } from '../../src/protocol/pool.ts'
-import { type Machine, Switch, whyNoNamespaces } from '../support/namespaces.ts'
+import { type Machine, Switch, whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { groupSpecs } from '../support/pool-group.ts'
 import { mlxPrograms } from './mlx-venv.ts'
 

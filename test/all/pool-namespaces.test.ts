@@ -11,7 +11,7 @@ import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { type Answer, askOn, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
 
 const missing = whyNoNamespaces()
