@@ -176,7 +176,9 @@ export function machineFromProfile(profile: MachineProfile, id = profile.hostnam
 
 /** A chip nobody has listed, from what was measured on it. */
 function processorChip(profile: MachineProfile, measuredGbS: number): ChipFact {
-  const cores = profile.cpuCores.physical ?? profile.cpuCores.logical
+  // A program may be held to fewer processors than the machine has; `logical` is what is left to it.
+  const { physical, logical } = profile.cpuCores
+  const cores = Math.min(physical ?? logical, logical)
   const wide = profile.cpuFlags.some((flag) => /avx2|avx512/.test(flag))
   return {
     id: 'this-processor',

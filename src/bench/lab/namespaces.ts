@@ -94,7 +94,8 @@ export class Switch {
     run('-n', this.tag, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
     run('-n', this.tag, 'link', 'set', port, 'master', 'switch', 'up')
     run('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
-    run('-n', namespace, 'link', 'set', 'eth0', 'up')
+    // One segment, one frame, as on a wire: a relay could not pass on what the kernel has not cut yet.
+    run('-n', namespace, 'link', 'set', 'eth0', 'gso_max_segs', '1', 'up')
     run('-n', namespace, 'route', 'add', 'default', 'dev', 'eth0')
     const command: Machine['command'] = (program, ...args) => ({
       program: ip ?? 'ip',

@@ -74,7 +74,7 @@ async function previews(lab: Lab, nodes: readonly string[], cables: readonly Cab
   const all: Said[] = []
   for (const cable of cables) {
     lab.lay(cable)
-    await lab.post('/fleet/v1/links/measure', { nodes })
+    await stand.measureLinks(lab, nodes)
     all.push({ cable, said: await stand.preview(lab, nodes) })
   }
   lab.lay(unshaped)

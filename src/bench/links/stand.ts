@@ -1,6 +1,7 @@
 /** What all parts of the links bench stand on: three machines, one model, a pool of them, and questions of known length. */
 import { join } from 'node:path'
-import type { PoolPreview, PoolView, PreviewPlacement } from '../../protocol/pools.ts'
+import { MiB } from '../../core/units.ts'
+import type { LinkView, PoolPreview, PoolView, PreviewPlacement } from '../../protocol/pools.ts'
 import type { Answer } from '../lab/desk.ts'
 import { eventually } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
@@ -21,6 +22,22 @@ const promptTokens = contextTokens - decodeTokens
 export const writeModel = (lab: Lab): number =>
   writeRandomGguf(join(lab.nodes.oak!.home, 'models', `${modelName}.gguf`), shape)
 
+/** Measures the ways between them now: the hub does not measure one twice within seconds, so it is asked until it has. */
+export async function measureLinks(lab: Lab, nodes: readonly string[]): Promise<void> {
+  const since = Date.now()
+  await eventually(
+    'the links to be measured',
+    async () => {
+      const { links } = await lab.post<{ links: LinkView[] }>('/fleet/v1/links/measure', { nodes })
+      const meant = links.filter(({ from, to }) => nodes.includes(from) && nodes.includes(to))
+      return (
+        meant.length > 0 && meant.every(({ measuredAtMs, probe }) => probe && (measuredAtMs ?? 0) >= since)
+      )
+    },
+    90_000,
+  )
+}
+
 /** What the owner would see with `holon pool preview`. */
 export async function preview(lab: Lab, nodes: readonly string[]): Promise<PreviewPlacement> {
   const asked = { model: modelName, nodes, contextTokens, engine: 'llama-rpc' }
@@ -32,11 +49,11 @@ export async function preview(lab: Lab, nodes: readonly string[]): Promise<Previ
   return found
 }
 
-/** A budget with which a machine holds its equal share of the layers and not one more. Megabytes. */
+/** A budget with which a machine holds its equal share of the layers and not one more. In the unit of the setting, MiB. */
 export function budgetFor(whole: PreviewPlacement, share: number): number {
   const { weightsBytes, kvBytes, computeBytes } = whole.members[0]!.memory!
   const perLayer = (weightsBytes + kvBytes) / layers
-  return Math.ceil((computeBytes + perLayer * (Math.ceil(layers * share) + 0.5)) / 1e6)
+  return Math.ceil((computeBytes + perLayer * (Math.ceil(layers * share) + 0.5)) / MiB)
 }
 
 export async function poolView(lab: Lab): Promise<PoolView | undefined> {
