@@ -25,6 +25,8 @@ const asked = values.only?.split(',') ?? parts
 const strange = asked.find((part) => !parts.some((known) => known === part))
 if (strange !== undefined) throw new Error(`there is no part ${strange}: there are ${parts.join(', ')}`)
 
+/** Told apart by `scripts/bench.mjs`, which runs what can run. */
+const cannotRun = 69
 const holdMs = 0.5
 const quick = values.quick ?? false
 const gigabit = limitedTo(1000)
@@ -65,7 +67,7 @@ const why =
   (existsSync(enginesFolder) ? null : 'no engines are installed: `npm run test:all` builds them')
 if (why !== null) {
   process.stderr.write(`error: this bench cannot run here: ${why}\n`)
-  process.exit(1)
+  process.exit(cannotRun)
 }
 const lab = new Lab('10.213.17')
 try {
