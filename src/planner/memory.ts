@@ -24,8 +24,8 @@ const MB = 1e6
  */
 export type MemoryRole = 'whole' | 'head' | 'worker'
 
-/** A bare `ggml-rpc-server` on a processor: no model file, no vocabulary, no server. `npm run bench -- links`. */
-const WORKER_PROCESS_BYTES = 20 * MB
+/** The process of a pool's member on a processor, head or worker, beside weights, cache and scratch: `npm run bench -- links`. */
+const MEMBER_PROCESS_BYTES = 20 * MB
 
 /** What runtime and driver hold before the first byte of a model, by backend. Measured allocations less the rest. */
 const overheadByBackend: Record<Setup['backend'], number> = {
@@ -79,9 +79,9 @@ export function memoryUse(
   const sequences = setup.engine.family === 'llama.cpp' ? 1 : batch
   const kvBytes = (perSequence * sequences * layerShare) / Math.min(ways, model.kv.shards)
   const computeBytes = setup.engine.family === 'mlx' ? mlxScratch(setup) : llamaScratch(setup, role)
-  const bare = role === 'worker' && setup.backend === 'cpu'
+  const bare = role !== 'whole' && setup.backend === 'cpu'
   const overheadBytes =
-    (bare ? WORKER_PROCESS_BYTES : overheadByBackend[setup.backend]) + (process ? 300 * MB : 0)
+    (bare ? MEMBER_PROCESS_BYTES : overheadByBackend[setup.backend]) + (process ? 300 * MB : 0)
   return {
     weightsBytes,
     kvBytes,

@@ -12,8 +12,8 @@ export const unshaped: Cable = { name: 'unshaped', tbf: null, relay: null }
 
 /** Frames wait in the queue for this long at most. */
 const queueMs = 50
-/** A token bucket lets so much through at once. A real port lets through nothing: the least that still reaches the rate. */
-const burstOf = (mbit: number): number => Math.max(3_200, Math.ceil((mbit * 1e6 * 0.000_13) / 8))
+/** A token bucket lets so much through at once. A real port lets through nothing: the least that still holds a frame and reaches the rate. */
+const burstOf = (mbit: number): number => Math.max(9_100, Math.ceil((mbit * 1e6 * 0.000_13) / 8))
 
 /** @param mbit millions of bits per second, each way */
 export function limitedTo(mbit: number): Cable {

@@ -10,6 +10,9 @@ import { type Cable, limitedTo } from './cable.ts'
 export const switchAddress = '169.254.7.1'
 export const relayAddress = '169.254.7.2'
 
+/** Jumbo frames, as on fast networks: of the usual 1500 bytes these virtual cards carry 30 MB/s, one by one, less than a gigabit. */
+const frameBytes = '9000'
+
 const sbin = (name: string): string | undefined =>
   ['/usr/sbin', '/sbin', '/usr/bin'].map((folder) => `${folder}/${name}`).find((path) => existsSync(path))
 const ip = sbin('ip')
@@ -92,10 +95,10 @@ export class Switch {
     const port = `port${number}`
     this.namespace(namespace)
     run('-n', this.tag, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
-    run('-n', this.tag, 'link', 'set', port, 'master', 'switch', 'up')
+    run('-n', this.tag, 'link', 'set', port, 'mtu', frameBytes, 'master', 'switch', 'up')
     run('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
     // One segment, one frame, as on a wire: a relay could not pass on what the kernel has not cut yet.
-    run('-n', namespace, 'link', 'set', 'eth0', 'gso_max_segs', '1', 'up')
+    run('-n', namespace, 'link', 'set', 'eth0', 'mtu', frameBytes, 'gso_max_segs', '1', 'up')
     run('-n', namespace, 'route', 'add', 'default', 'dev', 'eth0')
     const command: Machine['command'] = (program, ...args) => ({
       program: ip ?? 'ip',
@@ -136,7 +139,7 @@ export class Switch {
     const room = `${this.tag}-relay`
     if (this.made.includes(room)) return room
     this.namespace(room)
-    const wide = ['mtu', '9000'] as const
+    const wide = ['mtu', '9200'] as const
     run(
       '-n',
       this.tag,
@@ -179,7 +182,7 @@ export class Switch {
   private vxlan(name: string, master: string, listens: number, sendsTo: number): void {
     const device = ['dev', name] as const
     run(
-      ...['-n', this.tag, 'link', 'add', name, 'mtu', '1500', 'type', 'vxlan', 'id', '7'],
+      ...['-n', this.tag, 'link', 'add', name, 'mtu', frameBytes, 'type', 'vxlan', 'id', '7'],
       ...['dstport', String(listens), 'nolearning', 'dev', 'relay'],
     )
     const everyone = '00:00:00:00:00:00'
