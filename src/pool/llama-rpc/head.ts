@@ -2,6 +2,7 @@ import { HolonError } from '../../core/errors.ts'
 import { commandLine } from '../../engines/llama-server/launch.ts'
 import { llamaServerParameters } from '../../engines/llama-server/parameters.ts'
 import { type Serving, serveLlama } from '../../engines/llama-server/serve.ts'
+import { allottedThreads } from '../../engines/shared/allotted-threads.ts'
 import type { ModelShape } from '../../engines/shared/model-shape.ts'
 import type { EngineLease } from '../../protocol/lease.ts'
 import type { PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
@@ -68,7 +69,7 @@ export class HeadPart extends LlamaPart {
   private commandLine(endpoints: readonly string[]): string[] {
     const { settings, spec, build, modelPath, shape } = this.options
     const { contextTokens, parallel } = settings
-    const threads = settings.threads ?? null
+    const threads = settings.threads ?? allottedThreads()
     const { flags } = build.server
     const args = commandLine(flags, {
       ...{ modelId: spec.model, modelPath, parallel, threads, embedding: false },
