@@ -6,11 +6,11 @@
 import { existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import type { PoolPreview, PreviewPlacement } from '../../src/protocol/pools.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { fakePrograms, writeShapedModel } from '../support/fake-vllm-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
 import { type Answer, chatOn, poolOn, processesOn } from '../support/pool-on-lan.ts'
 import { rayPrograms } from './ray-venv.ts'
 
