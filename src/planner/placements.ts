@@ -1,5 +1,6 @@
 import { type Constants, constants as shipped } from './constants.ts'
 import { type Engine, parseEngine } from './engine-name.ts'
+import { type LayerSpread, spreadLayers, whyThisSpread } from './layer-spread.ts'
 import { type LinkSpec, parseLink } from './link-name.ts'
 import { kindOf, type Machine, memberOf } from './machines.ts'
 import { type MemoryRole, type MemoryUse, memoryUse } from './memory.ts'
@@ -8,7 +9,7 @@ import { memberDecodeTerms, spillShare } from './speed/decode.ts'
 import { type Basis, decodeSpeed, prefillSpeed, type Range } from './speed/predict.ts'
 import type { Setup } from './speed/setup.ts'
 import { totalSeconds } from './speed/terms.ts'
-import { type SplitObjective, type Stage, splitLayers } from './split.ts'
+import type { Stage } from './split.ts'
 
 /** One way to place the model: on which machines, how split, whether it fits, how fast, and why. */
 export interface Placement {
@@ -216,32 +217,6 @@ function layersText(used: readonly { machine: Machine; layers: number }[]): stri
   return used.length > 6 ? `${named.join(', ')} and ${used.length - 6} more` : named.join(', ')
 }
 
-/** Gives whoever got nothing one layer of whoever has most: the owner named these machines, and all shall take part. */
-function givenToAll(split: readonly number[], stages: readonly Stage[]): number[] {
-  const given = [...split]
-  given.forEach((count, i) => {
-    const richest = given.indexOf(Math.max(...given))
-    if (count > 0 || stages[i]!.capacity < 1 || given[richest]! < 2) return
-    given[richest] = given[richest]! - 1
-    given[i] = 1
-  })
-  return given
-}
-
-const evenly = (layers: number, count: number): number[] =>
-  Array.from(
-    { length: count },
-    (_, i) => Math.floor(((i + 1) * layers) / count) - Math.floor((i * layers) / count),
-  )
-
-function whyThisSplit(spread: LayerSpread, objective: SplitObjective): string {
-  if (spread === 'even') return 'this engine splits evenly'
-  if (spread === 'memory') return 'this engine splits by free memory'
-  return objective === 'latency'
-    ? 'the fastest memory filled first, since stage times add up'
-    : 'stage times levelled, since the slowest sets the pace'
-}
-
 /** Every machine needs buffers of its own, and layers are not cut in pieces: the sum alone may look like enough. */
 function tooLittleTogether(setup: Setup, machines: readonly Machine[]): string {
   const held = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
@@ -251,28 +226,6 @@ function tooLittleTogether(setup: Setup, machines: readonly Machine[]): string {
   return needed > held
     ? told
     : `${told}, but whole layers cannot be shared out so that each part fits its machine`
-}
-
-/**
- * `best` leaves out machines that only slow it down, `all` uses every one; `even` and `memory` (in proportion to what is
- * free) are for engines that know no other.
- */
-export type LayerSpread = 'best' | 'all' | 'even' | 'memory'
-
-/** Largest remainder, and a layer for each. */
-function byMemory(layers: number, machines: readonly Machine[]): number[] {
-  const free = machines.map(({ usable }) => Math.max(0, usable.limitBytes))
-  const all = free.reduce((sum, bytes) => sum + bytes, 0)
-  if (all === 0 || machines.length > layers) return evenly(layers, machines.length)
-  const spare = layers - machines.length
-  const exact = free.map((bytes) => (bytes / all) * spare)
-  const split = exact.map((share) => 1 + Math.floor(share))
-  const byRest = exact
-    .map((share, at) => ({ at, rest: share - Math.floor(share) }))
-    .sort((a, b) => b.rest - a.rest)
-  const missing = layers - split.reduce((sum, count) => sum + count, 0)
-  for (const { at } of byRest.slice(0, missing)) split[at] = (split[at] ?? 0) + 1
-  return split
 }
 
 /** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
@@ -288,13 +241,7 @@ export function pipelinePlacement(
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
   const { layers } = request.model
-  const best =
-    spread === 'even'
-      ? evenly(layers, machines.length)
-      : spread === 'memory'
-        ? byMemory(layers, machines)
-        : splitLayers(stages, layers, objective)
-  const split = best && spread === 'all' ? givenToAll(best, stages) : best
+  const split = spreadLayers(spread, { layers, stages, machines, objective })
   const base = {
     id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,
     strategy: 'pipeline' as const,
@@ -338,7 +285,7 @@ export function pipelinePlacement(
   )
   const size = sized(setup, members, shares, 1)
   const because = [
-    `layers ${layersText(used)}: ${whyThisSplit(spread, objective)}`,
+    `layers ${layersText(used)}: ${whyThisSpread(spread, objective)}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
   because.push(...leftOut(members.length))

@@ -1,97 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import {
+  all,
+  closed,
+  ends,
+  engine,
+  newSecret,
+  open,
+  pair,
+  signal,
+  way,
+  wireOf,
+} from '../../../test/support/wire-pair.ts'
 import { silentLog } from '../../core/log.ts'
 import { MiB } from '../../core/units.ts'
-import type { PartSpec } from '../../protocol/pool.ts'
 import { dialSecure } from './dial.ts'
-import { maxHeld, maxStrangers } from './limits.ts'
+import { maxHeld } from './limits.ts'
 import { preface } from './preface.ts'
-import { identityOf, tlsTerms } from './secret.ts'
-import { openWire, type Wire, type WireOptions } from './wire.ts'
-
-const newSecret = (): string => randomBytes(32).toString('base64url')
-const signal = new AbortController().signal
-const ends: (() => unknown)[] = []
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-
-/** An engine: what it does with a connection, on a loopback port. */
-async function engine(serve: (socket: Socket) => void): Promise<{ port: number; server: Server }> {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => undefined)
-    serve(socket)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  ends.push(() => server.close())
-  return { port: (server.address() as { port: number }).port, server }
-}
-
-/** Resolves when the socket is closed, however; what still came is not looked at. */
-function closed(socket: Socket): Promise<void> {
-  socket.on('error', () => undefined)
-  socket.resume()
-  return new Promise((resolve) => {
-    if (socket.closed) resolve()
-    else socket.once('close', () => resolve())
-  })
-}
-
-const wireOf = (
-  rank: number,
-  host: string | null,
-  peers: [number, string][],
-  mode: 'encrypted' | 'isolated',
-) => ({
-  launch: 'launch_1',
-  rank,
-  wire: { host, mode, peers: peers.map(([peer, secret]) => ({ rank: peer, secret })) },
-})
-
-async function open(
-  spec: Pick<PartSpec, 'launch' | 'rank' | 'wire'>,
-  timing: WireOptions['timing'] = {},
-): Promise<Wire> {
-  const wire = await openWire({ spec, log: silentLog, timing })
-  ends.push(() => wire.close())
-  return wire
-}
-
-/** A head and a worker that listens, connected. */
-async function pair(
-  options: { mode?: 'encrypted' | 'isolated'; timing?: WireOptions['timing'] } = {},
-): Promise<{ head: Wire; worker: Wire; secret: string; port: number }> {
-  const { mode = 'encrypted', timing } = options
-  const secret = newSecret()
-  const worker = await open(wireOf(1, '127.0.0.2', [[0, secret]], mode), timing)
-  const head = await open(wireOf(0, null, [[1, secret]], mode), timing)
-  const { host, port } = worker.listening!
-  await head.connect([{ rank: 1, host, port }], signal)
-  return { head, worker, secret, port }
-}
-
-async function way(wire: Wire, channel = 'rpc', rank = 1): Promise<Socket> {
-  const socket = connect({ ...(await wire.wayTo(rank, channel)), allowHalfOpen: true })
-  socket.on('error', () => undefined)
-  ends.push(() => socket.destroy())
-  await once(socket, 'connect')
-  return socket
-}
-
-/** Everything until the end. Not by `for await`, which would close the way back as well. */
-function all(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  return new Promise((resolve, reject) => {
-    socket.once('end', () => resolve(Buffer.concat(chunks)))
-    socket.once('error', reject)
-  })
-}
+import { identityOf } from './secret.ts'
+import { openWire } from './wire.ts'
 
 describe('engine traffic', () => {
   test('arrives whole in both directions, on several connections at once, each with its own half close', async () => {
@@ -229,122 +159,6 @@ describe('engine traffic', () => {
     worker.offer('rpc', 4242)
     await head.connect([{ rank: 1, ...worker.listening! }], signal)
     await expect(head.wayTo(1, 'rpc')).rejects.toMatchObject({ code: 'pool_wire_failed' })
-  })
-})
-
-describe('a stranger', () => {
-  const dialAs = (port: number, identity: string, secret: string) =>
-    dialSecure({
-      ...{ host: '127.0.0.2', port, identity, secret: Buffer.from(secret, 'base64url'), timeoutMs: 3000 },
-    })
-
-  test('with the wrong secret, of another launch, or in the name of another member is refused', async () => {
-    const { port, secret } = await pair()
-    const mine = identityOf('launch_1', 0, 1)
-    for (const [identity, key] of [
-      [mine, newSecret()],
-      [identityOf('launch_0', 0, 1), secret],
-      [identityOf('launch_1', 2, 1), secret],
-      [identityOf('launch_1', 0, 2), secret],
-    ] as const) {
-      await expect(dialAs(port, identity, key)).rejects.toMatchObject({ code: 'pool_wire_failed' })
-    }
-    const known = await dialAs(port, mine, secret)
-    known.drop()
-  })
-
-  test('without any secret sees no certificate, no version older or newer, and not one byte of the engine', async () => {
-    const { worker, port } = await pair()
-    const { port: enginePort } = await engine((socket) => socket.end('SECRET ENGINE'))
-    worker.offer('rpc', enginePort)
-    const plain = connect({ host: '127.0.0.2', port })
-    plain.write(`${preface('rpc')}GET / HTTP/1.1\r\n\r\n`)
-    const heard = await all(plain).catch(() => Buffer.alloc(0))
-    // At most the TLS alert that what it said is no TLS.
-    expect(heard.length).toBeLessThan(16)
-    const tls = connectTls({ host: '127.0.0.2', port, rejectUnauthorized: false })
-    await expect(once(tls, 'secureConnect')).rejects.toThrow()
-  })
-
-  test('cannot replay a connection that it recorded', async () => {
-    const { worker, port, secret } = await pair()
-    let connections = 0
-    const { port: enginePort } = await engine((socket) => {
-      connections += 1
-      socket.pipe(socket)
-    })
-    worker.offer('rpc', enginePort)
-    const recorded: Buffer[] = []
-    const middle = createServer((client) => {
-      const server = connect({ host: '127.0.0.2', port })
-      client.on('data', (chunk: Buffer) => recorded.push(chunk))
-      for (const each of [client, server]) each.on('error', () => undefined)
-      client.pipe(server).pipe(client)
-    })
-    middle.listen(0, '127.0.0.1')
-    await once(middle, 'listening')
-    ends.push(() => middle.close())
-    const { port: middlePort } = middle.address() as { port: number }
-    const through = await dialSecure({
-      ...{ host: '127.0.0.1', port: middlePort, identity: identityOf('launch_1', 0, 1) },
-      ...{ secret: Buffer.from(secret, 'base64url'), timeoutMs: 3000 },
-    })
-    through.socket.write(`${preface('rpc')}hello`)
-    await once(through.socket, 'data')
-    through.drop()
-    expect(connections).toBe(1)
-    const replay = connect({ host: '127.0.0.2', port })
-    replay.on('error', () => undefined)
-    replay.write(Buffer.concat(recorded))
-    await closed(replay)
-    expect(connections).toBe(1)
-  })
-
-  test('who says nothing is sent away, and a crowd of them keeps no member out', async () => {
-    const { worker, secret, port } = await pair({ timing: { handshakeMs: 1_000 } })
-    const { port: enginePort } = await engine((socket) => socket.pipe(socket))
-    worker.offer('rpc', enginePort)
-    let gone = 0
-    const crowd = Array.from({ length: maxStrangers + 40 }, () => {
-      const socket = connect({ host: '127.0.0.2', port })
-      socket.on('error', () => undefined)
-      socket.on('close', () => {
-        gone += 1
-      })
-      ends.push(() => socket.destroy())
-      return once(socket, 'connect').catch(() => undefined)
-    })
-    await Promise.all(crowd)
-    const member = await dialAs(port, identityOf('launch_1', 0, 1), secret)
-    member.socket.write(`${preface('rpc')}I`)
-    expect(String((await once(member.socket, 'data'))[0])).toBe('I')
-    while (gone < maxStrangers + 40) await sleep(20)
-  })
-
-  test.each([
-    ['another secret', { ...tlsTerms, pskCallback: () => randomBytes(32) }],
-    [
-      'no secret and no name',
-      { maxVersion: 'TLSv1.2', ciphers: 'AECDH-AES128-SHA:ADH-AES128-SHA256:@SECLEVEL=0' },
-    ],
-  ] as const)('in the place of a peer, with %s, is not believed', async (_, terms) => {
-    const liar = createTlsServer(terms)
-    liar.on('tlsClientError', () => undefined)
-    liar.listen(0, '127.0.0.2')
-    await once(liar, 'listening')
-    ends.push(() => liar.close())
-    const { port } = liar.address() as { port: number }
-    await expect(dialAs(port, 'x', newSecret())).rejects.toMatchObject({ code: 'pool_wire_failed' })
-  })
-
-  test('who knows the secret but names no channel, or endless ones, is sent away', async () => {
-    const { secret, port } = await pair()
-    const identity = identityOf('launch_1', 0, 1)
-    for (const words of ['nonsense\n', 'holon-wire/9 rpc\n', 'holon-wire/1 RPC; rm\n', 'x'.repeat(10_000)]) {
-      const { socket } = await dialAs(port, identity, secret)
-      socket.write(words)
-      await closed(socket)
-    }
   })
 })
 
