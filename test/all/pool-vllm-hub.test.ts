@@ -72,6 +72,8 @@ describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, sub
       const programs = await rayPrograms()
       symlinkSync(join(programs, 'ray'), join(bin, 'ray'))
       python.FAKE_VLLM_PYTHON = join(programs, 'python')
+      // Its sessions stay behind for whoever looks for what went wrong.
+      python.RAY_TMPDIR = net.fleet.home()
     }
     homes.oak = net.fleet.home()
     writeShapedModel(modelOf('oak'), { heads: 4, layers: 4 })

@@ -323,3 +323,35 @@ describe('the end', () => {
     expect(standing(recorded)).toMatchObject({ service: 'group', ranks: ['a', 'b'] })
   })
 })
+
+describe('the one way to a cluster', () => {
+  const cluster = (): RecordedController => {
+    const recorded = withNodes('gate')
+    recorded.create(wishFor('p', ['gate'], { engine: 'exo' }))
+    recorded.settle()
+    return recorded
+  }
+
+  test('is never left out, however often the cluster fails', () => {
+    const recorded = cluster()
+    for (let times = 0; times < 2 * defaultPoolPolicy.maxFailures; times++) {
+      const { attempt } = standing(recorded)
+      recorded.controller.onPartFailed('p', attempt ?? 0, 0, 'A runner failed.')
+      recorded.settle()
+      recorded.clock.advance(defaultPoolPolicy.backoffMaxMs)
+      recorded.settle()
+      expect(standing(recorded).service).toBe('group')
+    }
+  })
+
+  test('is asked again after seconds when it cannot be reached, and not after a minute', () => {
+    const recorded = cluster()
+    recorded.controller.onPartFailed('p', standing(recorded).attempt ?? 0, 0, 'It does not answer.')
+    while (recorded.asked[0]?.kind !== 'check') recorded.answerWell(recorded.take('stop'))
+    recorded.answerCheck({ kind: 'refused', error: tooSmall, member: 'gate' })
+    expect(standing(recorded)).toMatchObject({ phase: 'resting', service: 'none' })
+    recorded.clock.advance(defaultPoolPolicy.settleMs)
+    recorded.settle()
+    expect(standing(recorded).service).toBe('group')
+  })
+})
