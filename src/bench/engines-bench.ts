@@ -6,8 +6,9 @@
  * libraries of the engine pack itself, which alone tells what our code costs. The latter is built by --same-build (a few
  * minutes, once), and used from then on. Read the ratios, and on a busy machine the CPU per token.
  *
- * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own] [--same-build]`, with HOLON_HOME naming
- * where the engines are installed.
+ * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own] [--same-build] [--control]`, with HOLON_HOME
+ * naming where the engines are installed. --control starts the same-build server a second time: how far the ratios to
+ * the two differ is what the memory each launch got and the machine's noise make of equal programs.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -43,6 +44,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     threads: { type: 'string', default: '1,own' },
     'same-build': { type: 'boolean', default: false },
+    control: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
@@ -137,14 +139,14 @@ async function contenders(): Promise<Map<string, EngineDriver>> {
   if (values['same-build'])
     await buildSameBuild(home, { onLine: (line) => process.stderr.write(`${line}\n`), signal })
   const same = sameBuildPlace(home)
-  if (existsSync(same))
-    engines.set(
-      'same-build',
-      llamaServerDriver(home, () => [same]),
-    )
+  const sameDriver = (): EngineDriver => llamaServerDriver(home, () => [same])
+  if (existsSync(same)) {
+    engines.set('same-build', sameDriver())
+    if (values.control) engines.set('same-build-again', sameDriver())
+  }
   engines.set('native', llamaServerDriver(home))
   for (const [id, driver] of engines) {
-    if (id !== 'same-build') await driver.install({ onProgress: () => undefined, signal })
+    if (!id.startsWith('same-build')) await driver.install({ onProgress: () => undefined, signal })
   }
   return engines
 }
