@@ -17,6 +17,7 @@ const benches = {
   gateways: 'gateways.js',
   wire: 'wire-bench.js',
   pool: 'pool-bench.js',
+  links: 'links-bench.js',
 }
 
 const asked = process.argv.slice(2)
@@ -31,11 +32,13 @@ ensure()
 const home = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'holon')
 if (!existsSync(join(home, 'engines')))
   process.stderr.write('llama-server is not installed: `npm run test:all` builds it.\n')
+/** What a bench ends with that this machine cannot run: no root, no namespaces. Asked for by name, that is a failure. */
+const cannotRun = 69
 let failed = 0
 for (const [name, file] of Object.entries(benches)) {
   if (asked.length > 0 && !asked.includes(name)) continue
   process.stdout.write(`\n== ${name}\n`)
-  failed +=
-    run(process.execPath, [join(root, 'dist', 'bench', file)], { stdio: ['ignore', 1, 2] }) === 0 ? 0 : 1
+  const status = run(process.execPath, [join(root, 'dist', 'bench', file)], { stdio: ['ignore', 1, 2] })
+  if (status !== 0 && (status !== cannotRun || asked.length > 0)) failed += 1
 }
 process.exit(failed === 0 ? 0 : 1)

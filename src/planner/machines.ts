@@ -174,10 +174,21 @@ export function machineFromProfile(profile: MachineProfile, id = profile.hostnam
   return machine(id, hardware, memoryBytes, usable)
 }
 
+/**
+ * Single-precision operations of one core in one cycle: two multiply-adds as wide as the registers. AVX-512 is done in two
+ * halves by Zen 4, which lacks AVX-VNNI; cores that have both (Zen 5, Xeon since Sapphire Rapids) do all of it at once.
+ */
+function flopsPerCycle(flags: readonly string[]): number {
+  const has = (name: string) => flags.includes(name)
+  if (has('avx512') && has('avx_vnni')) return 64
+  return has('avx2') || has('avx512') ? 32 : 8
+}
+
 /** A chip nobody has listed, from what was measured on it. */
 function processorChip(profile: MachineProfile, measuredGbS: number): ChipFact {
-  const cores = profile.cpuCores.physical ?? profile.cpuCores.logical
-  const wide = profile.cpuFlags.some((flag) => /avx2|avx512/.test(flag))
+  // A program may be held to fewer processors than the machine has; `logical` is what is left to it.
+  const { physical, logical } = profile.cpuCores
+  const cores = Math.min(physical ?? logical, logical)
   return {
     id: 'this-processor',
     name: profile.chip,
@@ -185,8 +196,9 @@ function processorChip(profile: MachineProfile, measuredGbS: number): ChipFact {
     family: 'cpu-x86',
     tier: 'cpu',
     kind: 'cpu',
-    memory_bandwidth_gb_s: measuredGbS > 0 ? measuredGbS * 1.2 : 40,
-    matmul_tflops: Math.max(0.02, (cores * 3e9 * (wide ? 32 : 8)) / 1e12),
+    // What was measured is what there is: an engine that read faster than a plain read would be a wonder.
+    memory_bandwidth_gb_s: measuredGbS > 0 ? measuredGbS : 40,
+    matmul_tflops: Math.max(0.02, (cores * 3e9 * flopsPerCycle(profile.cpuFlags)) / 1e12),
     matmul_how: 'cores x 3 GHz x SIMD width',
     unified_memory: false,
     source: measuredGbS > 0 ? 'bandwidth measured on this machine' : 'typical dual-channel memory',

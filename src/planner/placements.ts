@@ -2,7 +2,7 @@ import { type Constants, constants as shipped } from './constants.ts'
 import { type Engine, parseEngine } from './engine-name.ts'
 import { type LinkSpec, parseLink } from './link-name.ts'
 import { kindOf, type Machine, memberOf } from './machines.ts'
-import { type MemoryUse, memoryUse } from './memory.ts'
+import { type MemoryRole, type MemoryUse, memoryUse } from './memory.ts'
 import { type PlanRequest, setupFor } from './request.ts'
 import { memberDecodeTerms, spillShare } from './speed/decode.ts'
 import { type Basis, decodeSpeed, prefillSpeed, type Range } from './speed/predict.ts'
@@ -92,11 +92,19 @@ function overLimit(machine: Machine, use: MemoryUse): string | null {
   return `${machine.id} is ${missing} short: ${gb(use.weightsBytes)} weights, ${gb(use.kvBytes)} KV cache and ${gb(use.computeBytes + use.overheadBytes)} buffers do not fit ${gb(machine.usable.limitBytes)}`
 }
 
+/** llama.cpp's head, the first of a pipeline, is not like its workers; in other engines all members are alike. */
+function roleOf(setup: Setup, at: number): MemoryRole {
+  if (setup.strategy !== 'pipeline' || setup.engine.family !== 'llama.cpp') return 'whole'
+  return at === 0 ? 'head' : 'worker'
+}
+
 function sized(setup: Setup, machines: readonly Machine[], shares: readonly number[], ways: number): Sized {
-  const known = new Map<number, MemoryUse>()
-  const uses = shares.map((share) => {
-    const use = known.get(share) ?? memoryUse(setup, share, ways)
-    known.set(share, use)
+  const known = new Map<string, MemoryUse>()
+  const uses = shares.map((share, at) => {
+    const role = roleOf(setup, at)
+    const key = `${share}|${role}`
+    const use = known.get(key) ?? memoryUse(setup, share, ways, false, role)
+    known.set(key, use)
     return use
   })
   const troubles = machines.map((machine, i) => overLimit(machine, uses[i]!)).filter((text) => text !== null)
@@ -175,24 +183,26 @@ export function soloPlacement(
 }
 
 /** Memory that one layer needs on a machine, and what it needs beside its layers. */
-function layerCapacity(setup: Setup, machine: Machine): number {
+function layerCapacity(setup: Setup, machine: Machine, role: MemoryRole): number {
   const layers = setup.model.layers
-  const all = memoryUse(setup, 1, 1)
-  const fixed = all.computeBytes + all.overheadBytes
-  const perLayer = (all.weightsBytes + all.kvBytes) / layers
+  const all = memoryUse(setup, 1, 1, false, role)
+  const none = memoryUse(setup, 0, 1, false, role)
+  const fixed = all.computeBytes + all.overheadBytes + none.weightsBytes
+  const perLayer = (all.weightsBytes - none.weightsBytes + all.kvBytes) / layers
   return Math.max(0, Math.floor((machine.usable.limitBytes - fixed) / perLayer))
 }
 
 function stagesOf(setup: Setup, machines: readonly Machine[], link: LinkSpec, constants: Constants): Stage[] {
   const known = new Map<string, Stage>()
-  return machines.map((machine) => {
-    const kind = kindOf(machine)
+  return machines.map((machine, at) => {
+    const role = roleOf(setup, at)
+    const kind = `${kindOf(machine)}|${role}`
     const before = known.get(kind)
     if (before) return before
     const seconds = totalSeconds(memberDecodeTerms(setup, memberOf(machine), 1, 1), constants.decode)
     const stage = {
       secondsPerLayer: seconds / setup.model.layers,
-      capacity: layerCapacity(setup, machine),
+      capacity: layerCapacity(setup, machine, role),
       fixedSeconds: link.latencyS + 1e-3,
     }
     known.set(kind, stage)
@@ -291,6 +301,18 @@ export function pipelinePlacement(
     engine: engine.name,
     link: link.name,
   }
+  const leftOut = (used: number) =>
+    used === machines.length
+      ? []
+      : [
+          `${machines.length - used} of ${machines.length} machines are left out: they would only slow it down`,
+        ]
+  if (split?.[0] === 0 && roleOf(draft, 0) === 'head') {
+    // Another is the head then, and needs the room of one.
+    const others = machines.filter((_, at) => (split[at] ?? 0) > 0)
+    const placement = pipelinePlacement(request, others, constants, spread)
+    return { ...placement, id: base.id, because: [...placement.because, ...leftOut(others.length)] }
+  }
   if (!split) {
     const shares = machines.map(() => 1 / machines.length)
     const size = sized(draft, machines, shares, 1)
@@ -319,9 +341,7 @@ export function pipelinePlacement(
     `layers ${layersText(used)}: ${whyThisSplit(spread, objective)}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
-  const unused = machines.length - members.length
-  if (unused > 0)
-    because.push(`${unused} of ${machines.length} machines are left out: they would only slow it down`)
+  because.push(...leftOut(members.length))
   return finished(
     {
       ...base,

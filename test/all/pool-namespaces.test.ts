@@ -6,12 +6,12 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
 import { type Answer, askOn, poolEvents, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
 
 const missing = whyNoNamespaces()

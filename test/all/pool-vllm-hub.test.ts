@@ -1,17 +1,18 @@
 /**
  * vLLM over two machines, formed by the hub as its owner's commands ask: by its own launcher, and by Ray as versions
- * before 0.18 need it. Hub, agents, links and processes are real; vLLM and Ray are programs of several processes that
- * keep to their documents and break as they do (test/fakes). Each machine is a network namespace.
+ * before 0.18 need it, once a fake Ray and once Ray itself. Hub, agents, links and processes are real; vLLM is a program
+ * of several processes that keeps to its documents and breaks as it does (test/fakes). Each machine is a namespace.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import type { PoolPreview, PreviewPlacement } from '../../src/protocol/pools.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { fakePrograms, writeShapedModel } from '../support/fake-vllm-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../support/namespaces.ts'
 import { type Answer, chatOn, poolOn, processesOn } from '../support/pool-on-lan.ts'
+import { rayPrograms } from './ray-venv.ts'
 
 const missing = whyNoNamespaces()
 const model = 'even-heads'
@@ -20,17 +21,23 @@ const accepted = members.flatMap((name) => ['--accept-isolated-link', `${name}:e
 const create = ['pool', 'create', 'big', '--model', model, '--nodes', members.join(','), '--engine', 'vllm']
 
 const launchers = [
-  { by: 'its own launcher', version: '0.18.1', subnet: '10.216.9', programs: ['vllm'] as const },
-  { by: 'Ray', version: '0.11.0', subnet: '10.217.9', programs: ['vllm', 'ray'] as const },
+  { by: 'its own launcher', version: '0.18.1', subnet: '10.216.9', ray: null },
+  { by: 'the fake Ray', version: '0.11.0', subnet: '10.217.9', ray: 'fake' },
+  { by: 'Ray itself', version: '0.11.0', subnet: '10.218.9', ray: 'real' },
 ]
+/** Processes of a group; not the guards, whose lines name what they guard. */
+const ofGroup =
+  /^(?!\S+ \S*guard\.js ).*(fake-vllm\.mjs serve|ray(\.mjs)? start|gcs_server|raylet|EngineCore)/
+const startsMember = /^(?!\S+ \S*guard\.js ).*(fake-vllm\.mjs serve|ray(\.mjs)? start)/
 
-describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, subnet, programs }) => {
+describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, subnet, ray }) => {
   const homes: Record<string, string> = {}
   const modelOf = (name: string) => join(homes[name] ?? '', 'models', model)
+  const python: Record<string, string> = {}
   let net: FleetLan
   let bin: string
 
-  const all = (name: string) => processesOn(net, name, /fake-(vllm|ray)\.mjs|EngineCore|raylet/)
+  const all = (name: string) => processesOn(net, name, ofGroup)
   const servers = (name: string) => processesOn(net, name, /fake-vllm\.mjs serve/)
   const pool = () => poolOn(net, 'big')
   const ask = async (content = 'Hello') => (await chatOn(net, model, content).answer) as Answer
@@ -44,6 +51,7 @@ describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, sub
   const withVllm = (more: Record<string, string> = {}) => ({
     PATH: `${bin}:${process.env.PATH}`,
     FAKE_VLLM_VERSION: version,
+    ...python,
     ...more,
   })
   async function preview(asked: string, ...args: string[]): Promise<PoolPreview> {
@@ -59,7 +67,12 @@ describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, sub
   beforeAll(async () => {
     net = new FleetLan(subnet)
     await net.up()
-    bin = fakePrograms(join(net.fleet.home(), 'bin'), programs)
+    bin = fakePrograms(join(net.fleet.home(), 'bin'), ray === 'fake' ? ['vllm', 'ray'] : ['vllm'])
+    if (ray === 'real') {
+      const programs = await rayPrograms()
+      symlinkSync(join(programs, 'ray'), join(bin, 'ray'))
+      python.FAKE_VLLM_PYTHON = join(programs, 'python')
+    }
     homes.oak = net.fleet.home()
     writeShapedModel(modelOf('oak'), { heads: 4, layers: 4 })
     writeShapedModel(join(homes.oak, 'models', 'odd-heads'), { heads: 3, layers: 4 })
@@ -113,10 +126,15 @@ describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, sub
     expect(await ask()).toEqual({ text: 'word0 word1 word2 word3 word4 word5', node: 'big', error: null })
   }, 300_000)
 
-  test('nothing listens but on loopback and on the cable that was vouched for', () => {
+  test('nothing listens but on loopback and on the cable that was vouched for, except Ray itself', () => {
     for (const name of members) {
       const pid = net.agents[name]?.child.pid ?? 0
-      for (const host of listeningIn(pid)) expect(['127.0.0.1', net.machines[name]?.address]).toContain(host)
+      const others = listeningIn(pid).filter(
+        (host) => !['127.0.0.1', net.machines[name]?.address].includes(host),
+      )
+      // Ray 2.60 does so whatever --node-ip-address says: the document warns of it.
+      if (ray !== 'real') expect(others).toEqual([])
+      else expect(new Set(others)).toEqual(new Set(['0'.repeat(32)]))
     }
   })
 
@@ -124,7 +142,7 @@ describe.skipIf(missing !== null).each(launchers)('vLLM by $by', ({ version, sub
     const before = members.flatMap(all)
     const answering = chatOn(net, model, 'fault:slow')
     await answering.until('begun')
-    const [victim = 0] = processesOn(net, 'elm', /fake-(vllm\.mjs serve|ray\.mjs start)/)
+    const [victim = 0] = processesOn(net, 'elm', startsMember)
     process.kill(victim, 'SIGKILL')
     expect(((await answering.answer) as Answer).error).toMatch(/The engine stopped while answering/)
     await eventually('the pool to answer again', async () => (await ask()).error === null, 120_000)

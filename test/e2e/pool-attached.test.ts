@@ -92,6 +92,7 @@ test('made without naming the engine, it is one node in list, show and nodes, an
     expect(await ask()).toEqual({ text: 'word0 word1 word2 word3 word4 word5', node: 'big' })
   expect((await owner.read('pool', 'list')).text).toMatch(/big +meta-llama\S+ +pooled +gate +attached/)
   const shown = (await owner.read('pool', 'show', 'big')).text
+  expect(shown).toMatch(/^big serves \S+ with attached, reached by gate\n/)
   expect(shown).toContain('Its cluster answers')
   expect(shown).not.toMatch(/0\.0 tok\/s|encrypted/)
   expect((await owner.read('nodes')).text).toMatch(/big +ready .*275 GB/)

@@ -105,6 +105,8 @@ test('create finds the engine by itself, places an instance, and the client is a
   for (let times = 0; times < 5; times++)
     expect(await ask()).toEqual({ text: 'word0 word1 word2 word3 word4 word5', node: 'fast' })
   expect((await owner.read('pool', 'show', 'fast')).text).toContain('Its cluster answers')
+  // The memory of exo's machines, not that of the one that reaches it.
+  expect((await owner.read('nodes')).text).toMatch(/fast +ready .*128 GB/)
 })
 
 test('a runner fails in the middle of an answer: the client is told, the pool leaves, and forms again', async () => {

@@ -14,7 +14,7 @@
  * for as many cards as it splits into, and dies when a node leaves. It ends with the real one's words when the model is
  * not there, when its heads cannot be divided, or when NCCL_SOCKET_IFNAME is not the interface of VLLM_HOST_IP. Its
  * engine runs in a process of its own. FAKE_VLLM_VERSION is the version that it says; FAKE_VLLM_FAULT names a fault for
- * the whole run.
+ * the whole run; with FAKE_VLLM_PYTHON, a Python that has Ray, its cluster is a real one.
  *
  * Documented faults:
  *   dead-engine     /health says 503 and requests 500 (EngineDeadError)
@@ -33,6 +33,7 @@ import { connect, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { faultIn, json, openAiAnswer, readOptions, serve, sleep } from './fake-server.mjs'
 
 if (process.argv[2] === '--version') {
@@ -101,8 +102,7 @@ function die(why) {
   setTimeout(() => process.exit(1), 1500)
 }
 
-/** Waits for as many cards as it splits into; dies when a node leaves. */
-async function joinRay() {
+function watchFakeRay() {
   const [host, port] = (process.env.RAY_ADDRESS ?? '').split(':')
   const socket = connect({ host, port: Number(port) })
   socket.on('error', () =>
@@ -110,10 +110,24 @@ async function joinRay() {
   )
   socket.on('close', () => die('the Ray cluster is gone'))
   socket.write('{}\n')
+  return socket
+}
+
+/** Ray itself, by its Python. */
+function watchRay(python) {
+  const script = fileURLToPath(new URL('watch-ray.py', import.meta.url))
+  const watcher = spawn(python, ['-u', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  watcher.on('exit', () => (dead ? undefined : die('the Ray cluster is gone')))
+  return watcher.stdout
+}
+
+/** Waits for as many cards as it splits into; dies when a node leaves. */
+async function joinRay() {
+  const lines = process.env.FAKE_VLLM_PYTHON ? watchRay(process.env.FAKE_VLLM_PYTHON) : watchFakeRay()
   const wanted = Number(cluster['tensor-parallel-size']) * Number(cluster['pipeline-parallel-size'])
   let whole = false
   await new Promise((resolve) => {
-    createInterface({ input: socket }).on('line', (line) => {
+    createInterface({ input: lines }).on('line', (line) => {
       const cards = JSON.parse(line).reduce((sum, node) => sum + node.cards, 0)
       if (whole && cards < wanted) die('ray.exceptions.ActorDiedError: The actor died unexpectedly')
       if (cards < wanted) return

@@ -3,9 +3,9 @@
  * it. Nothing reaches anything but through the switch, and every cable can be pulled.
  */
 import { spawn } from 'node:child_process'
+import { type Machine, Switch } from '../../src/bench/lab/namespaces.ts'
 import { eventually, type Finished, type Running, runCli, type Where } from './cli.ts'
 import { TestFleet } from './fleet.ts'
-import { type Machine, Switch } from './namespaces.ts'
 
 export interface Joining {
   args?: string[]

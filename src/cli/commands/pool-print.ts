@@ -1,5 +1,6 @@
 /** A pool as its owner reads it on the terminal: who answers, and if not the pool itself, why and what comes next. */
 import { formatBytes, formatSeconds } from '../../core/units.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 import type { Printer } from '../printer.ts'
 
@@ -47,7 +48,7 @@ export function printPools(printer: Printer, pools: readonly PoolView[]): void {
   for (const { name, reason } of pools) if (reason !== null) printer.note(`${name}: ${reason}`)
 }
 
-/** `serves wide with llama-rpc, pooled on oak and elm`. */
+/** `serves wide with llama-rpc, pooled on oak and elm`; a cluster is no machine of ours, and is reached by one. */
 function standing(pool: PoolView): string {
   const { model, engine, fallback, servedBy, service, members } = pool
   if (service === 'solo') return `serves ${model} on ${servedBy} alone`
@@ -56,6 +57,7 @@ function standing(pool: PoolView): string {
   if (service === 'none')
     return pool.phase === 'resting' ? `is down: nobody serves ${model}` : `does not serve ${model} yet`
   const names = members.filter(({ state }) => state === 'in').map(({ node }) => node)
+  if (clusterEngineIds.has(engine)) return `serves ${model} with ${engine}, reached by ${inWords(names)}`
   return `serves ${model} with ${engine}, pooled on ${inWords(names)}`
 }
 
@@ -130,6 +132,7 @@ const speedOf = ({ measuredTokS, predictedTokS }: PoolView['pooled']): string =>
   measuredTokS !== null ? speed(measuredTokS) : predictedTokS !== null ? `~${speed(predictedTokS)}` : '–'
 
 function speedText({ measuredTokS, predictedTokS }: PoolView['pooled']): string {
+  if (measuredTokS === null && predictedTokS === null) return 'how fast is not known before it has answered'
   const expected = predictedTokS === null ? 'nothing expected yet' : `${speed(predictedTokS)} tok/s expected`
   return measuredTokS === null
     ? `${expected}, not measured yet`

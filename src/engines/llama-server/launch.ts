@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type { Home } from '../../core/home.ts'
 import { MiB } from '../../core/units.ts'
 import type { EngineProcess, LaunchSpec } from '../engine.ts'
+import { allottedThreads } from '../shared/allotted-threads.ts'
 import { engineProcess } from '../shared/engine-process.ts'
 import { availableMemoryBytes } from '../shared/memory.ts'
 import { chooseContext, type ModelShape, poolsWholeInput, readModelShape } from '../shared/model-shape.ts'
@@ -30,7 +31,7 @@ export async function launchLlamaServer(
   const contextTokens = capped ? Math.min(chosen, longestDecoderInput) : chosen
   spec.signal.throwIfAborted()
   // Layers this small finish before a second thread has woken up: measured 205 tokens/s with one, 110 with two.
-  const threads = spec.threads ?? (shape.weightsBytes < smallModelBytes ? 1 : null)
+  const threads = spec.threads ?? (shape.weightsBytes < smallModelBytes ? 1 : allottedThreads())
   const chosenSpec = { ...spec, parallel, contextTokens, threads, pooling: shape.pooling }
   const args = commandLine(binary.flags, chosenSpec)
   const { child, origin, headers, slotTokens } = await serveLlama({

@@ -330,8 +330,13 @@ export class LivePool {
     const launch = attempt == null ? null : this.launchOf(attempt)
     const members = launch?.options.handles ?? wish.members.flatMap((id) => this.handleOf(id) ?? [])
     const used = launch?.options.handles.map((_, rank) => launch.memoryOf(rank) ?? 0) ?? []
+    const own = members.reduce((sum, node) => sum + node.state().memory.budgetBytes, 0)
+    // A cluster's memory is not that of the machine that reaches it.
+    const told = clusterEngineIds.has(wish.engine)
+      ? launch?.options.group.plan.members[0]?.facts.memory.budgetBytes
+      : undefined
     return {
-      budgetBytes: members.reduce((sum, node) => sum + node.state().memory.budgetBytes, 0),
+      budgetBytes: told ?? own,
       usedBytes: used.reduce((sum, bytes) => sum + bytes, 0),
     }
   }

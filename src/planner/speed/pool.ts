@@ -79,11 +79,48 @@ function rootedGather(setup: Setup, n: number): number {
   return 2 * messageLatency(setup) + (3 * (n - 1) * vector * setup.batch) / link.bytesPerS
 }
 
+/**
+ * llama.cpp's workers do not speak to each other: the head sends each the hidden state and fetches it back. Since its RPC
+ * is asynchronous that is one exchange per worker and token, with three vectors on the way (`npm run bench -- links`
+ * counts them). Builds before sent graphs and waited for every command; what that cost is fitted to published figures.
+ */
+const isStar = (setup: Setup): boolean =>
+  setup.engine.family === 'llama.cpp' && setup.strategy === 'pipeline' && setup.year === null
+const VECTORS_PER_EXCHANGE = 3
+/** Of the prompt two vectors per token cross a boundary: the residual and what is to be added to it. */
+const VECTORS_PER_PROMPT_TOKEN = 2
+/** Both ends' own work for one exchange, and the relays of the encrypted wire. */
+const EXCHANGE_S = 0.3e-3
+
+function starDecodeTerm(setup: Setup, link: LinkSpec, workers: number): Term {
+  const bytes = VECTORS_PER_EXCHANGE * activationBytes(setup) * setup.batch
+  return {
+    name: 'exchange',
+    seconds: workers * (2 * messageLatency(setup) + bytes / link.bytesPerS + EXCHANGE_S),
+    keys: [],
+    counted: 'one exchange per worker and token: a round trip, three hidden states, and 0.3 ms of its ends',
+  }
+}
+
+/** Between two workers the prompt passes the head; of the last worker only the last token comes back. */
+function starPrefillTerm(setup: Setup, link: LinkSpec, workers: number): Term {
+  const tokens = setup.promptTokens * setup.batch
+  const chunks = tokens / chunkTokens(setup)
+  const bytes = (2 * workers - 1) * VECTORS_PER_PROMPT_TOKEN * activationBytes(setup) * tokens
+  return {
+    name: 'prefill.exchange',
+    seconds: workers * chunks * (2 * messageLatency(setup) + EXCHANGE_S) + bytes / link.bytesPerS,
+    keys: [],
+    counted: 'hidden states of the prompt to each worker and back, two per token and way',
+  }
+}
+
 /** Messages of one decode step on the wire: hops of a pipeline or all-reduces of a tensor split. */
 function decodeWireTerms(setup: Setup): Term[] {
   const n = workingMembers(setup).length
   const { link, model } = setup
   if (n < 2 || !link) return []
+  if (isStar(setup)) return [starDecodeTerm(setup, link, n - 1)]
   const keys = linkKeys(setup)
   const bytes = activationBytes(setup) * setup.batch
   const sync: Term = {
@@ -108,6 +145,7 @@ function prefillWireTerms(setup: Setup): Term[] {
   const n = workingMembers(setup).length
   const { link, model } = setup
   if (n < 2 || !link) return []
+  if (isStar(setup)) return [starPrefillTerm(setup, link, n - 1)]
   const keys = linkKeys(setup)
   const tokens = setup.promptTokens * setup.batch
   const chunks = tokens / chunkTokens(setup)

@@ -36,11 +36,8 @@ export async function inspectExo(host: MemberHost, model: string): Promise<Membe
     }
     const previews = found === undefined ? [] : await listPreviews(exo, model, signal)
     const offers = offersIn(previews, machines)
-    return {
-      ...told,
-      whyNot: whyNone(offers, previews),
-      cluster: { machines: [...machines.values()], offers },
-    }
+    const whyNot = found !== undefined && offers.length === 0 ? whyNone(previews) : null
+    return { ...told, whyNot, cluster: { machines: [...machines.values()], offers } }
   } catch (thrown) {
     const meant = host.attached?.().some(({ id }) => id === 'exo') ?? false
     const whyNot = `${asHolonError(thrown).message} Open the EXO app on this machine.`
@@ -63,9 +60,8 @@ function offersIn(
   return [...offers.values()].slice(0, maxOffers)
 }
 
-/** A model that it knows and would place nowhere. */
-function whyNone(offers: readonly ClusterOffer[], previews: readonly Preview[]): string | null {
-  if (offers.length > 0 || previews.length === 0) return null
+/** A model that it has and would place nowhere. */
+function whyNone(previews: readonly Preview[]): string {
   const why = refusalIn(previews) ?? 'it offers no placement'
   return `exo cannot place it now: ${why}. Free memory on its machines, or add one: see its dashboard.`
 }

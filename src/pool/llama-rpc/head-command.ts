@@ -1,6 +1,7 @@
 /** The command line of a pool's head, but for the port and the key, which are chosen at its start. */
 import { HolonError } from '../../core/errors.ts'
 import { commandLine } from '../../engines/llama-server/launch.ts'
+import { allottedThreads } from '../../engines/shared/allotted-threads.ts'
 import type { ModelShape } from '../../engines/shared/model-shape.ts'
 import { deviceArguments, type HeadSettings } from './layout.ts'
 
@@ -20,7 +21,7 @@ export function headCommand(order: HeadCommand): string[] {
   const { settings, modelId, modelPath, shape, flags, endpoints } = order
   const { contextTokens, parallel } = settings
   const args = commandLine(flags, {
-    ...{ modelId, modelPath, parallel, threads: settings.threads ?? null, embedding: false },
+    ...{ modelId, modelPath, parallel, threads: settings.threads ?? allottedThreads(), embedding: false },
     ...{ contextTokens, pooling: shape.pooling },
   })
   args.push(...deviceArguments(settings, shape.layers, endpoints))

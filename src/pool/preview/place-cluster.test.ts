@@ -38,7 +38,7 @@ function gate(over: Partial<MemberFacts> = {}, told = {}): Candidate {
     interfaces: [],
     ...over,
   }
-  const models = [aModel(model, { engine: 'exo', ...told })]
+  const models = [aModel(model, { engine: 'exo', sizeBytes: 40e9, contextMax: 131_072, ...told })]
   const state = {
     ...{ id: 'g', name: 'gate', state: 'ready' as const, engines: [], running: [], models },
     ...{ profile: aProfile('m4-max-40c', 16e9), memory: { budgetBytes: 16e9, usedBytes: 0 } },

@@ -39,5 +39,6 @@ export function whenAClusterDies(
 export function servedBesides(model: string, { name, state }: Candidate): PreviewPlacement['whyNot'] {
   const told = state.models.find(({ id }) => id === model)
   if (told?.engine === undefined || !foreignServers.has(told.engine)) return null
-  return `${name} has it from ${told.source}, whose machines are its own: it answers without a pool too, unwatched.`
+  const source = told.source.replace(/^The /, 'the ')
+  return `${name} has it from ${source}, whose machines are its own: it answers without a pool too, unwatched.`
 }

@@ -119,7 +119,8 @@ describe('by Ray', () => {
 test('the engine’s death ends the group, its processes and the answer', async () => {
   const group = await start()
   expect((await group.chat(ask('fault:engine-dies'))).status).toBe(500)
-  expect(await group.over).toMatch(/EngineDeadError|engine is dead|500/)
+  // Whose end is seen first is chance: the head's, or the follower's that went with it.
+  expect(await group.over).toMatch(/EngineDeadError|engine is dead|500|vLLM on member 1 ended/)
   expect(left()).toEqual([])
 })
 

@@ -1,0 +1,234 @@
+/**
+ * Several machines that are all this one: a hub, its nodes and a client's desk, each in a network namespace with real
+ * processes in it, on cables that are as slow and as long as one likes. Every node has one processor of this machine to
+ * itself or shares it with a node that waits meanwhile.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { availableParallelism, homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { childEntry } from '../../core/child-entry.ts'
+import type { Cable } from './cable.ts'
+import type { Answer, Errand, Told } from './desk.ts'
+import { eventually, type Running, runCli, startCli, type Where } from './holon-process.ts'
+import { type Machine, Switch } from './namespaces.ts'
+
+/** The engines of this machine's user; the lab installs none. */
+export const enginesFolder = join(
+  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
+  ...['holon', 'engines'],
+)
+
+interface Waiting {
+  resolve(value: unknown): void
+  reject(error: Error): void
+  onFirst?: () => void
+}
+
+/** Without its number, for each kind of errand on its own. */
+type Order = Errand extends infer One ? (One extends Errand ? Omit<One, 'id'> : never) : never
+
+export interface LabNode {
+  name: string
+  home: string
+  machine: Machine
+  running: Running | null
+  /** The hub let it in once; it shows what it was given then. */
+  enrolled: boolean
+}
+
+export class Lab {
+  readonly nodes: Record<string, LabNode> = {}
+  private readonly root = mkdtempSync(join(tmpdir(), 'holon-lab-'))
+  private readonly lan: Switch
+  private readonly hub: Machine
+  private readonly desk: Machine
+  private readonly key = 'a-key-of-the-bench'
+  private hubEnv: Record<string, string> = {}
+  private readonly children: ChildProcess[] = []
+  private client: ChildProcess | null = null
+  private readonly errands = new Map<number, Waiting>()
+  private count = 0
+
+  /** @param subnet the first three numbers, such as `10.213.7` */
+  constructor(subnet: string) {
+    this.lan = new Switch(subnet)
+    this.hub = this.lan.machine('hub')
+    this.desk = this.lan.machine('desk')
+  }
+
+  async up(): Promise<void> {
+    const HOLON_HOST = this.hub.address
+    this.hubEnv = { HOLON_HOME: this.home('hub'), HOLON_PORT: '4656', HOLON_HOST, HOLON_API_KEY: this.key }
+    const up = this.start(['up', '--no-open'], this.hubEnv, this.hub.command)
+    const url = (await up.until(/Holon is up at (http:\S+)/))[1] ?? ''
+    await up.until(/is ready on/)
+    this.client = this.fork(this.desk.command, childEntry(import.meta.url, './desk.ts'), [url, this.key])
+    this.client.on('message', (told: Told) => this.hear(told))
+    this.client.on('exit', () => this.giveUp())
+  }
+
+  /** A machine, without anything that runs on it. */
+  add(name: string): LabNode {
+    const machine = this.lan.machine(name)
+    const node = { name, machine, home: this.home(name), running: null, enrolled: false }
+    this.nodes[name] = node
+    return node
+  }
+
+  /** Starts its agent; it must have ended before. Resolves when the hub calls it ready. */
+  async join(name: string, env: Record<string, string> = {}): Promise<void> {
+    const node = this.nodeCalled(name)
+    const args = [
+      'join',
+      this.url(),
+      '--name',
+      name,
+      ...(node.enrolled ? [] : ['--token', await this.token()]),
+    ]
+    node.running = this.start(args, this.envOf(node, env), this.onItsProcessor(node))
+    node.enrolled = true
+    await node.running.until(/Connected to/)
+    await eventually(`${name} to be ready`, async () => (await this.stateOf(name)) === 'ready', 60_000)
+  }
+
+  async leave(name: string): Promise<void> {
+    const node = this.nodeCalled(name)
+    node.running?.child.kill('SIGTERM')
+    await node.running?.finished
+    node.running = null
+    await eventually(`${name} to be gone`, async () => (await this.stateOf(name)) !== 'ready', 20_000)
+  }
+
+  /** A command of a node's owner, on that node. @throws what it said on stderr when it failed */
+  async onNode(name: string, args: string[]): Promise<string> {
+    const node = this.nodeCalled(name)
+    const { code, stdout, stderr } = await runCli(args, this.envOf(node), this.onItsProcessor(node))
+    if (code !== 0) throw new Error(stderr)
+    return stdout
+  }
+
+  /** Lays the same cable to every node. The hub's and the desk's stay as they are. */
+  lay(cable: Cable): void {
+    Object.values(this.nodes).forEach(({ machine }, at) => {
+      machine.lay(cable.relay === null ? cable : { ...cable, relay: relayPorts(at) })
+    })
+  }
+
+  /** Starts the relay that long cables need, for the nodes there are now. */
+  async relay(holdMs: number): Promise<void> {
+    const ways = Object.values(this.nodes).flatMap(({ machine: { returns } }, at) => [
+      { from: relayPorts(at).out, to: returns.out },
+      { from: relayPorts(at).back, to: returns.back },
+    ])
+    const entry = childEntry(import.meta.url, './hold-datagrams.ts')
+    const line = this.lan.relayCommand(process.execPath, entry, String(holdMs), JSON.stringify(ways))
+    const child = spawn(line.program, line.args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.children.push(child)
+    await once(child.stdout, 'data')
+  }
+
+  get<T>(path: string): Promise<T> {
+    return this.errand({ kind: 'call', method: 'GET', path }) as Promise<T>
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.errand({ kind: 'call', method: 'POST', path, body }) as Promise<T>
+  }
+
+  /** One streamed answer. `onFirst` is called when its first token came. */
+  ask(body: Record<string, unknown>, onFirst?: () => void): Promise<Answer> {
+    const order: Order = { kind: 'ask', body, tellFirst: onFirst !== undefined }
+    return this.errand(order, onFirst) as Promise<Answer>
+  }
+
+  async end(): Promise<void> {
+    for (const { running } of Object.values(this.nodes)) running?.child.kill('SIGTERM')
+    await Promise.all(Object.values(this.nodes).map(({ running }) => running?.finished))
+    for (const child of this.children.reverse()) child.kill('SIGKILL')
+    await Promise.all(this.children.map(ended))
+    this.lan.remove()
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  private async token(): Promise<string> {
+    const { code, stdout, stderr } = await runCli(['nodes', 'token', '--json'], this.hubEnv, this.hub.command)
+    if (code !== 0) throw new Error(stderr)
+    return (JSON.parse(stdout) as { token: string }).token
+  }
+
+  private url = (): string => `http://${this.hub.address}:4656`
+
+  private nodeCalled(name: string): LabNode {
+    const node = this.nodes[name]
+    if (!node) throw new Error(`there is no machine called ${name}`)
+    return node
+  }
+
+  private home(name: string): string {
+    const home = join(this.root, name)
+    mkdirSync(join(home, 'models'), { recursive: true })
+    symlinkSync(enginesFolder, join(home, 'engines'), 'dir')
+    return home
+  }
+
+  private envOf({ home }: LabNode, more: Record<string, string> = {}): Record<string, string> {
+    return { HOLON_HOME: home, HOLON_ENGINE: 'llama-server', ...more }
+  }
+
+  private onItsProcessor({ name, machine }: LabNode): Where {
+    const processor = Object.keys(this.nodes).indexOf(name) % availableParallelism()
+    return (program, ...args) => machine.command('taskset', '-c', String(processor), program, ...args)
+  }
+
+  private async stateOf(name: string): Promise<string | undefined> {
+    const { nodes } = await this.get<{ nodes: { name: string; state: string }[] }>('/fleet/v1/nodes')
+    return nodes.find((node) => node.name === name)?.state
+  }
+
+  private start(args: string[], env: Record<string, string>, where: Where): Running {
+    const running = startCli(args, env, where)
+    this.children.push(running.child)
+    return running
+  }
+
+  private fork(where: Where, entry: string, args: string[]): ChildProcess {
+    const line = where(process.execPath, entry, ...args)
+    const child = spawn(line.program, line.args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.children.push(child)
+    return child
+  }
+
+  private errand(order: Order, onFirst?: () => void): Promise<unknown> {
+    const id = ++this.count
+    return new Promise((resolve, reject) => {
+      this.errands.set(id, { resolve, reject, ...(onFirst ? { onFirst } : {}) })
+      this.client?.send({ ...order, id })
+    })
+  }
+
+  private hear({ id, first, value, failure }: Told): void {
+    const waiting = this.errands.get(id)
+    if (!waiting) return
+    if (first) {
+      waiting.onFirst?.()
+      return
+    }
+    this.errands.delete(id)
+    if (failure === undefined) waiting.resolve(value)
+    else waiting.reject(new Error(failure))
+  }
+
+  private giveUp(): void {
+    for (const { reject } of this.errands.values()) reject(new Error('the desk has ended'))
+    this.errands.clear()
+  }
+}
+
+/** Ports of the relay for the node with this number. */
+const relayPorts = (at: number) => ({ out: 30_000 + 2 * at, back: 30_001 + 2 * at })
+
+function ended(child: ChildProcess): Promise<unknown> {
+  return child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : once(child, 'exit')
+}

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { columns, isNear, predictedText, ratioOf } from './tables.ts'
+
+test('a prediction is near within a fifth of what was measured, on both sides', () => {
+  expect(ratioOf({ predicted: 12, measured: 10 })).toBe(1.2)
+  expect(isNear({ predicted: 12, measured: 10 })).toBe(true)
+  expect(isNear({ predicted: 8, measured: 10 })).toBe(true)
+  expect(isNear({ predicted: 12.1, measured: 10 })).toBe(false)
+  expect(isNear({ predicted: 7.9, measured: 10 })).toBe(false)
+  expect(isNear({ predicted: 1, measured: 0 })).toBe(false)
+})
+
+test('columns line up, the first to the left', () => {
+  expect(
+    columns([
+      ['a', 'long head'],
+      ['longer', '1'],
+    ]),
+  ).toBe('a       long head\nlonger          1\n')
+  expect(columns([])).toBe('')
+})
+
+test('what is not near is marked and counted, never left out', () => {
+  const text = predictedText({
+    rows: [
+      {
+        ...{ members: 1, cable: 'unshaped', link: null, layers: [12] },
+        decodeTokS: { predicted: 10, measured: 10 },
+        prefillTokS: { predicted: 50, measured: 100 },
+      },
+      {
+        ...{ members: 2, cable: '1 Gbit/s', link: { MBPerS: 117.4, rttMs: 0.21 }, layers: [6, 6] },
+        decodeTokS: { predicted: 9, measured: 10 },
+        prefillTokS: { predicted: 100, measured: 100 },
+      },
+    ],
+    memory: [{ members: 2, node: 'elm', bytes: { predicted: 3e8, measured: 2e8 } }],
+    rounds: 3,
+  })
+  expect(text).toMatch(/1, unshaped +12 +10\.0 +10\.0 +1\.00 +50\.0 +100 +0\.50 !/)
+  expect(text).toMatch(/2, 1 Gbit\/s +117 MB\/s, 0\.21 ms +6\+6 +9\.0 +10\.0 +0\.90 +100 +100 +1\.00\n/)
+  expect(text).toMatch(/2, elm +300 +200 +1\.50 !/)
+  expect(text).toContain('3 of 5 within 20 %')
+})

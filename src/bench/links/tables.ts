@@ -1,0 +1,103 @@
+/** What the links bench prints. Pure. */
+import type { DeathRow } from './death.ts'
+import type { MemoryRow, Pair, Predicted, PredictedRow } from './predicted.ts'
+import type { WireFigures, WireRow } from './wire-cost.ts'
+
+/** A prediction is good when it is this near to what was measured, as a share of it. */
+export const near = 0.2
+
+export const ratioOf = ({ predicted, measured }: Pair): number => predicted / measured
+export const isNear = (pair: Pair): boolean => Math.abs(ratioOf(pair) - 1) <= near
+
+/** Columns as wide as their longest cell; the first to the left, the others to the right. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? []
+  const cell = (text: string, at: number) =>
+    at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0)
+  return rows.map((row) => `${row.map(cell).join('  ').trimEnd()}\n`).join('')
+}
+
+const speed = (value: number): string => value.toFixed(value < 100 ? 1 : 0)
+const pair = (one: Pair, text: (value: number) => string): string[] => [
+  text(one.predicted),
+  text(one.measured),
+  `${ratioOf(one).toFixed(2)}${isNear(one) ? '' : ' !'}`,
+]
+
+export function predictedText({ rows, memory, rounds }: Predicted): string {
+  const line = ({ members, cable, link, layers, decodeTokS, prefillTokS }: PredictedRow): string[] => [
+    `${members}, ${cable}`,
+    link ? `${link.MBPerS.toFixed(0)} MB/s, ${link.rttMs.toFixed(2)} ms` : '',
+    layers.join('+'),
+    ...pair(decodeTokS, speed),
+    ...pair(prefillTokS, speed),
+  ]
+  const memoryLine = ({ members, node, bytes }: MemoryRow): string[] => [
+    `${members}, ${node}`,
+    ...pair(bytes, (value) => (value / 1e6).toFixed(0)),
+  ]
+  const all = [
+    ...rows.flatMap((row) => [row.decodeTokS, row.prefillTokS]),
+    ...memory.map(({ bytes }) => bytes),
+  ]
+  const good = all.filter(isNear).length
+  return [
+    columns([
+      [
+        'members, cable',
+        'link as measured',
+        'layers',
+        'decode tok/s said',
+        'is',
+        'ratio',
+        'prefill said',
+        'is',
+        'ratio',
+      ],
+      ...rows.map(line),
+    ]),
+    columns([['members, node', 'memory MB said', 'is', 'ratio'], ...memory.map(memoryLine)]),
+    `${good} of ${all.length} within ${near * 100} % (the others are marked !); medians of ${rounds} rounds\n`,
+  ].join('\n')
+}
+
+export function wireText(rows: readonly WireRow[]): string {
+  const line = (cable: string, way: string, one: WireFigures): string[] => [
+    `${cable}, ${way}`,
+    speed(one.decodeTokS),
+    speed(one.prefillTokS),
+    one.decodeCpuMs.toFixed(2),
+    one.decodeAgentCpuMs.toFixed(2),
+    one.prefillAgentCpuMs.toFixed(0),
+  ]
+  const head = [
+    'cable, wire',
+    'decode tok/s',
+    'prefill tok/s',
+    'CPU ms/token',
+    'of it agents',
+    'agents, prompt ms',
+  ]
+  const table = columns([
+    head,
+    ...rows.flatMap(({ cable, plain, encrypted }) => [
+      line(cable, 'plain', plain),
+      line(cable, 'encrypted', encrypted),
+    ]),
+  ])
+  const ratios = rows.map(
+    ({ cable, ratio }) =>
+      `${cable}: encrypted against plain decode ${ratio.decodeTokS.toFixed(2)}, prefill ${ratio.prefillTokS.toFixed(2)}, CPU per token ${ratio.decodeCpuMs.toFixed(2)}\n`,
+  )
+  return table + ratios.join('')
+}
+
+export function deathText(rows: readonly DeathRow[]): string {
+  const s = (value: number) => `${value.toFixed(2)} s`
+  return columns([
+    ['death', 'answer broke off', 'out of service', 'formed anew', 'next token'],
+    ...rows.map(({ death, answerBrokeS, detectedS, rebuiltS, servedS }) => [
+      ...[death, s(answerBrokeS), s(detectedS), s(rebuiltS), s(servedS)],
+    ]),
+  ])
+}
