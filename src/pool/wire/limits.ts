@@ -26,7 +26,7 @@ export const defaultTiming: WireTiming = {
 export const socketBuffer = MiB
 /**
  * What a relay holds for a side that is slow to take it, each way of each connection. llama.cpp computes a fingerprint of
- * every tensor above 10 MiB before it sends it, 1.4 s for each GB; so much can be under way meanwhile.
+ * every tensor above 10 MiB before it sends it, byte by byte; so much can be under way meanwhile.
  */
 export const maxHeld = 32 * MiB
 /** Bytes of one write of small pieces. */
