@@ -23,7 +23,7 @@ function stop(text, hint) {
   process.exit(1)
 }
 
-/** Debian packages that the tests in test/all use, and the file that tells whether each is there. */
+/** Debian packages that tests use (all but lsof's are in test/all), and the file that tells whether each is there. */
 const systemPackages = [
   { apt: 'chromium', there: () => onPath('chromium') || onPath('google-chrome') },
   { apt: 'postgresql', there: () => onPath('pg_ctl') || existsSync('/usr/lib/postgresql') },
@@ -31,6 +31,7 @@ const systemPackages = [
   { apt: 'cmake', there: () => onPath('cmake') },
   { apt: 'ninja-build', there: () => onPath('ninja') },
   { apt: 'g++', there: () => onPath('g++') || onPath('clang++') },
+  { apt: 'lsof', there: () => onPath('lsof') },
 ]
 
 function installSystemPackages() {

@@ -26,12 +26,18 @@ export interface AttachSource {
   find(): Promise<readonly Attachment[]>
 }
 
+export interface AttachedAgentOptions extends AgentOptions {
+  /** Seconds in which nothing of a pool's answer moves before its head calls it hung; the engine's usual when left out. */
+  poolHangS?: number | null
+}
+
 interface AttachedDeps {
   source: AttachSource
   clock: Clock
   log: Log
   home: Home
   memoryBudgetBytes(): number
+  poolHangS?: number | null
 }
 
 const findAgainMs = 60_000
@@ -41,14 +47,17 @@ const tellMs = 100
  * Like `createAgent`, with the engines that were already there. What those hold in memory is not there for models of
  * the agent's own. Resolves when every engine has been asked for its models once.
  */
-export async function createAttachedAgent(options: AgentOptions, source: AttachSource): Promise<Agent> {
-  const { clock, home, log, memoryBudgetBytes } = options
+export async function createAttachedAgent(
+  options: AttachedAgentOptions,
+  source: AttachSource,
+): Promise<Agent> {
+  const { clock, home, log, memoryBudgetBytes, poolHangS } = options
   let heldBytes = (): number => 0
   const local = await createAgent({
     ...options,
     memoryBudgetBytes: () => Math.max(0, memoryBudgetBytes() - heldBytes()),
   })
-  const agent = new AttachingAgent(local, { source, clock, log, home, memoryBudgetBytes })
+  const agent = new AttachingAgent(local, { source, clock, log, home, memoryBudgetBytes, poolHangS })
   heldBytes = () => agent.heldBytes() + agent.pool.heldBytes()
   try {
     await agent.findEngines()
@@ -82,6 +91,8 @@ class AttachingAgent implements Agent {
       findModel: (id) => this.modelHere(id),
       memory: () => this.state().memory,
       attached: () => [...this.hosts.values()].map(({ engine }) => engine),
+      attachedModel: (id) => this.attachedModel(id),
+      hangMs: deps.poolHangS == null ? undefined : deps.poolHangS * 1000,
       clock: deps.clock,
       changed: () => this.tell(),
     })
@@ -254,6 +265,11 @@ class AttachingAgent implements Agent {
     const found =
       models.find((model) => model.id === id) ?? models.find((model) => model.id.toLowerCase() === lower)
     return found && found.problem === null ? { path: found.path, sizeBytes: found.sizeBytes } : null
+  }
+
+  private attachedModel(id: string): { engine: AttachedEngine; name: string } | null {
+    const found = this.find(id)
+    return found && { engine: found.host.engine, name: found.book.model.name }
   }
 
   private tell(): void {

@@ -22,7 +22,7 @@ import { embeddedDriver } from '../engines/embedded/index.ts'
 import type { EngineDriver, EngineProcess } from '../engines/engine.ts'
 import { llamaServerDriver } from '../engines/llama-server/index.ts'
 import { buildSameBuild, sameBuildPlace } from './engines/same-build.ts'
-import { halfBillion, writeRandomGguf } from './random-gguf.ts'
+import { halfBillion, neverEnding, writeRandomGguf } from './random-gguf.ts'
 
 interface Speeds {
   /** Tokens per second of reading a prompt of about 512 tokens, to the first token out. */
@@ -47,7 +47,6 @@ const { values } = parseArgs({
 })
 const rounds = Number(values.rounds)
 const answerTokens = 64
-const endOfTurn = String((halfBillion.vocab ?? 0) - 1)
 
 /** About 512 tokens that no earlier prompt began with, so that no prefix cache helps. */
 function freshPrompt(): string {
@@ -74,8 +73,7 @@ async function stream(engine: EngineProcess, prompt: string, maxTokens: number):
       temperature: 0,
       stream: true,
       stream_options: { include_usage: true },
-      // Random weights end an answer at random; the bench wants all its tokens.
-      logit_bias: { [endOfTurn]: -100 },
+      ...neverEnding(halfBillion),
     }),
   })
   const seen: Streamed = { cpuMs: 0, firstAt: 0, lastAt: 0, tokens: 0, promptTokens: 0 }

@@ -1,15 +1,21 @@
 /**
  * What the hub costs: the same load straight to an engine, through a bare relay, and through the hub, taking turns in
- * one run, so that a noisy machine disturbs all three alike. Read the ratios: each is the median over
- * rounds of two neighbouring turns. Rooms beside each other do not import each
- * other, so the hub runs as a child program like the two others. The hub's database is open from the start, so that
- * loading the books is part of what a request costs; `--quick` stays below the number of requests that starts it.
+ * one run, so that a noisy machine disturbs all three alike. Read the ratios: of all that was answered in all the
+ * turns' time. Not of medians: the hub loads its books in bursts, which a median of rounds leaves out. For the same
+ * reason a turn ends when its server is idle again, so that no burst falls into another's turn. Turns are short and
+ * many, since the machine's other work comes and goes within seconds.
+ *
+ * Rooms beside each other do not import each other, so the hub runs as a child program like the two others. The hub's
+ * database is open from the start, so that loading the books is part of what a request costs; `--quick` stays below
+ * the number of requests that starts it.
  *
  * `node dist/bench/hub-overhead.js [--json] [--quick]`
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { childEntry } from '../core/child-entry.ts'
 import { median } from '../core/median.ts'
+import { cpuOfProcess } from './gateways/gateway.ts'
 import { questions } from './hub-overhead/bodies.ts'
 import { Child, hubProgram } from './hub-overhead/child.ts'
 import { type LoadResult, runLoad } from './hub-overhead/load.ts'
@@ -28,6 +34,8 @@ export interface Overhead {
   eventCpuUs: Record<Target, number>
   /** Hub / bare relay: 1 is equal, of speeds more and of CPU less is better. */
   ratio: { requests: number; requestCpu: number; events: number; eventCpu: number }
+  /** The quartiles of the rounds' own ratios: how noisy the machine was. */
+  quartiles: { requests: [number, number]; events: [number, number] }
   addedP50Ms: { bare: number; hub: number }
   /** The hub's memory before and after 10,000 requests, collected. */
   memory: {
@@ -37,13 +45,20 @@ export interface Overhead {
     rssBeforeBytes: number
     rssAfterBytes: number
   }
-  rounds: number
+  rounds: Rounds
+}
+
+/** Turns of each of the three. */
+export interface Rounds {
+  requests: number
+  single: number
+  streams: number
 }
 
 export interface OverheadPlan {
-  rounds: number
-  /** Length of one measurement, milliseconds. */
-  roundMs: number
+  rounds: Rounds
+  /** Length of one turn's load, milliseconds. */
+  turnMs: number
   /** Each target answers as many before anything counts: optimising compilers need thousands of calls. */
   warmAnswers: number
   memoryRequests: number
@@ -52,15 +67,15 @@ export interface OverheadPlan {
 }
 
 const full: OverheadPlan = {
-  rounds: 11,
-  roundMs: 700,
+  rounds: { requests: 48, single: 12, streams: 24 },
+  turnMs: 300,
   warmAnswers: 5_000,
   memoryRequests: 10_000,
   books: true,
 }
 const quick: OverheadPlan = {
-  rounds: 5,
-  roundMs: 400,
+  rounds: { requests: 9, single: 5, streams: 6 },
+  turnMs: 300,
   warmAnswers: 2_000,
   memoryRequests: 4_000,
   books: false,
@@ -79,14 +94,15 @@ export async function measureOverhead(plan: OverheadPlan): Promise<Overhead> {
       await load(children[target], questions.json, 64, { answers: plan.warmAnswers })
       await load(children[target], questions.stream, 64, { answers: plan.warmAnswers / 20 })
     }
-    const requests = await takeTurns(children, plan.rounds, (child) =>
-      load(child, questions.json, 64, { forMs: plan.roundMs }),
+    const { rounds, turnMs: forMs } = plan
+    const requests = await takeTurns(children, rounds.requests, (child) =>
+      load(child, questions.json, 64, { forMs }),
     )
-    const single = await takeTurns(children, plan.rounds, (child) =>
-      load(child, questions.json, 1, { forMs: plan.roundMs / 2 }),
+    const single = await takeTurns(children, rounds.single, (child) =>
+      load(child, questions.json, 1, { forMs }),
     )
-    const streams = await takeTurns(children, plan.rounds, (child) =>
-      load(child, questions.stream, 64, { forMs: plan.roundMs }),
+    const streams = await takeTurns(children, rounds.streams, (child) =>
+      load(child, questions.stream, 64, { forMs }),
     )
     const memory = await measureMemory(hub, plan.memoryRequests)
     return summarise(requests, single, streams, memory, plan.rounds)
@@ -100,6 +116,10 @@ interface Round extends LoadResult {
   cpuUs: number
 }
 
+/** A server that used no more of so long a time is idle: one step of the kernel's own clock. */
+const idleUs = 10_000
+const idleLookMs = 50
+
 async function load(
   child: Child,
   body: Buffer,
@@ -108,8 +128,19 @@ async function load(
 ): Promise<Round> {
   const before = await child.use()
   const result = await runLoad({ origin: await child.origin, body, connections, ...until })
+  await untilIdle(child)
   const after = await child.use()
   return { ...result, cpuUs: after.cpuUs - before.cpuCollectedUs }
+}
+
+/** What a server still does after its load counts as its own CPU, and is over before another's turn. */
+async function untilIdle(child: Child): Promise<void> {
+  const pid = child.process.pid!
+  for (let before = -1, now = cpuOfProcess(pid); now - before > idleUs; ) {
+    await sleep(idleLookMs)
+    before = now
+    now = cpuOfProcess(pid)
+  }
 }
 
 async function takeTurns(
@@ -142,14 +173,25 @@ async function measureMemory(hub: Child, requests: number): Promise<Overhead['me
   }
 }
 
-const answersPerS = (round: Round): number => round.answers / round.seconds
-const eventsRate = (round: Round): number => round.events / round.seconds
-const cpuPerRequest = (round: Round): number => round.cpuUs / round.answers
-const cpuPerEvent = (round: Round): number => round.cpuUs / round.events
+type Figure = (round: Round) => number
+const answersOf: Figure = ({ answers }) => answers
+const eventsOf: Figure = ({ events }) => events
+const secondsOf: Figure = ({ seconds }) => seconds
+const cpuOf: Figure = ({ cpuUs }) => cpuUs
 
-/** Hub / bare relay: the median over rounds, since the machine's other work differs more from round to round. */
-function pairedRatio(rounds: Record<Target, Round[]>, of: (round: Round) => number): number {
-  return median(rounds.hub.map((hub, round) => of(hub) / of(rounds.bare[round]!)))
+/** Of all rounds together, for each target. */
+function quotient(rounds: Record<Target, Round[]>, of: Figure, per: Figure): Record<Target, number> {
+  const sum = (target: Target, figure: Figure) =>
+    rounds[target].reduce((total, round) => total + figure(round), 0)
+  const each = (target: Target) => sum(target, of) / sum(target, per)
+  return { direct: each('direct'), bare: each('bare'), hub: each('hub') }
+}
+
+/** The quartiles of hub / bare relay over the rounds. */
+function quartilesOf(rounds: Record<Target, Round[]>, of: Figure): [number, number] {
+  const speed = (round: Round) => of(round) / round.seconds
+  const ratios = rounds.hub.map((hub, round) => speed(hub) / speed(rounds.bare[round]!)).sort((a, b) => a - b)
+  return [ratios[Math.floor(ratios.length / 4)]!, ratios[Math.floor((ratios.length * 3) / 4)]!]
 }
 
 function summarise(
@@ -157,18 +199,15 @@ function summarise(
   single: Record<Target, Round[]>,
   streams: Record<Target, Round[]>,
   memory: Overhead['memory'],
-  rounds: number,
+  rounds: Rounds,
 ): Overhead {
-  const each = (of: (target: Target) => number): Record<Target, number> => ({
-    direct: of('direct'),
-    bare: of('bare'),
-    hub: of('hub'),
-  })
-  const requestsPerS = each((target) => median(requests[target].map(answersPerS)))
-  const requestCpuUs = each((target) => median(requests[target].map(cpuPerRequest)))
-  const eventsPerS = each((target) => median(streams[target].map(eventsRate)))
-  const eventCpuUs = each((target) => median(streams[target].map(cpuPerEvent)))
-  const p50Ms = each((target) => median(single[target].map((round) => median(round.latencies))))
+  const requestsPerS = quotient(requests, answersOf, secondsOf)
+  const requestCpuUs = quotient(requests, cpuOf, answersOf)
+  const eventsPerS = quotient(streams, eventsOf, secondsOf)
+  const eventCpuUs = quotient(streams, cpuOf, eventsOf)
+  const p50 = (target: Target) => median(single[target].map((round) => median(round.latencies)))
+  const p50Ms = { direct: p50('direct'), bare: p50('bare'), hub: p50('hub') }
+  const ratio = ({ hub, bare }: Record<Target, number>) => hub / bare
   return {
     requestsPerS,
     requestCpuUs,
@@ -176,11 +215,12 @@ function summarise(
     eventsPerS,
     eventCpuUs,
     ratio: {
-      requests: pairedRatio(requests, answersPerS),
-      requestCpu: pairedRatio(requests, cpuPerRequest),
-      events: pairedRatio(streams, eventsRate),
-      eventCpu: pairedRatio(streams, cpuPerEvent),
+      requests: ratio(requestsPerS),
+      requestCpu: ratio(requestCpuUs),
+      events: ratio(eventsPerS),
+      eventCpu: ratio(eventCpuUs),
     },
+    quartiles: { requests: quartilesOf(requests, answersOf), events: quartilesOf(streams, eventsOf) },
     addedP50Ms: { bare: p50Ms.bare - p50Ms.direct, hub: p50Ms.hub - p50Ms.direct },
     memory,
     rounds,
@@ -191,6 +231,7 @@ function toText(result: Overhead): string {
   const line = (name: string, row: Record<Target, number>, digits: number) =>
     `${name.padEnd(34)}${targets.map((target) => row[target].toFixed(digits).padStart(10)).join('')}`
   const { memory, ratio, addedP50Ms } = result
+  const spread = ([from, to]: [number, number]) => `${from.toFixed(2)} and ${to.toFixed(2)}`
   const mb = (bytes: number) => (bytes / 1e6).toFixed(1)
   return [
     `${''.padEnd(34)}${targets.map((target) => target.padStart(10)).join('')}`,
@@ -201,6 +242,7 @@ function toText(result: Overhead): string {
     line('server CPU per event, us', result.eventCpuUs, 2),
     '',
     `hub / bare relay: ${ratio.requests.toFixed(2)} of the requests/s with ${ratio.requestCpu.toFixed(2)} of the CPU per request, ${ratio.events.toFixed(2)} of the stream events/s with ${ratio.eventCpu.toFixed(2)} of the CPU per event; adds ${addedP50Ms.hub.toFixed(2)} ms to a request (the bare relay ${addedP50Ms.bare.toFixed(2)} ms)`,
+    `half of the rounds lie between ${spread(result.quartiles.requests)} of the requests/s and ${spread(result.quartiles.events)} of the stream events/s`,
     `hub memory over ${memory.requests} requests: heap ${mb(memory.heapBeforeBytes)} -> ${mb(memory.heapAfterBytes)} MB, resident ${mb(memory.rssBeforeBytes)} -> ${mb(memory.rssAfterBytes)} MB`,
     '',
   ].join('\n')

@@ -1,90 +1,123 @@
 /**
  * What being managed costs a pool: llama.cpp RPC over two workers run by hand, the same parts under Holon on an isolated
- * link, and over the encrypted wire; the same model, split and settings, requests in turns. All on this machine, so the
- * processors are shared by what would be three machines: read the ratios.
+ * link, and over the encrypted wire; the same model, split, settings and command lines, in turns. A load by hand is from
+ * the start of the first program to the first token; a managed one has all that `holon pool create` has its members do,
+ * from the look at them to the same token, each member a process of its own. All on this machine, so the processors are
+ * shared by what would be three machines: read the ratios.
  *
  * `node dist/bench/pool-bench.js [--json] [--quick]`
  */
+import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { childEntry } from '../core/child-entry.ts'
 import { homeAt } from '../core/home.ts'
-import { silentLog } from '../core/log.ts'
 import { median } from '../core/median.ts'
 import { findLlamaServer, llamaServerPlaces } from '../engines/llama-server/detect.ts'
-import { commandLine } from '../engines/llama-server/launch.ts'
-import { serveLlama } from '../engines/llama-server/serve.ts'
+import { headCommand } from '../pool/llama-rpc/head-command.ts'
 import { llamaRpc } from '../pool/llama-rpc/index.ts'
-import { workerThreads } from '../pool/llama-rpc/inspect.ts'
-import { deviceArguments, headSettings } from '../pool/llama-rpc/layout.ts'
-import { startWorker } from '../pool/llama-rpc/worker-process.ts'
-import type { MemberHost } from '../pool/pool-engine.ts'
-import type { OpenPart, PartSpec } from '../protocol/pool.ts'
-import { halfBillion, writeRandomGguf } from './random-gguf.ts'
+import { headSettings } from '../pool/llama-rpc/layout.ts'
+import type { MemberFacts, PartSpec, PeerAddress } from '../protocol/pool.ts'
+import { startByHand } from './pool-by-hand.ts'
+import type { HeadAddress, Order } from './pool-member.ts'
+import { halfBillion, type RandomGguf, writeRandomGguf } from './random-gguf.ts'
 
 const ways = ['byHand', 'isolated', 'encrypted'] as const
 type Way = (typeof ways)[number]
+type Settings = Record<string, unknown>
 
-interface Round {
+interface Speed {
   decodeTokS: number
   prefillTokS: number
 }
 
-export interface PoolCost {
-  byHand: Round & { loadS: number }
-  isolated: Round & { loadS: number }
-  encrypted: Round & { loadS: number }
-  /** Managed and encrypted against by hand, and against managed without encryption. 1 is as fast. */
-  ratio: { managed: Round & { load: number }; encryption: Round }
-  /** From the death of a worker until the same pool, started again, has answered a token. Seconds. */
-  deathToTokenS: number
+interface Load {
+  model: string
+  weightsGB: number
+  /** Workers keep what they received, and had received it before. */
+  kept: boolean
+  loadS: Record<Way, number>
+  /** By hand's time over the way's. 1 is as fast, more is faster. */
+  ratio: { isolated: number; encrypted: number }
   rounds: number
 }
 
-interface Running {
-  origin: string
-  headers: Readonly<Record<string, string>>
+export interface PoolCost {
+  speed: Record<Way, Speed>
+  /** Managed and encrypted against by hand, and against managed without encryption. 1 is as fast. */
+  ratio: { managed: Speed; encryption: Speed }
+  loads: Load[]
+  /** From the end of a worker until the same pool, started again, has answered a token. Seconds. */
+  deathToTokenS: number
+}
+
+interface Running extends HeadAddress {
   loadS: number
   stop(): Promise<void>
 }
 
 const quick = process.argv.includes('--quick')
-const rounds = quick ? 1 : 4
 const [decodeTokens, prefillTokens] = quick ? [8, 32] : [48, 256]
-const shape = quick ? { ...halfBillion, layers: 6, vocab: 2000 } : { ...halfBillion, vocab: 32_000 }
 const context = 1024
+/** Of each of three programs on what may be two processors: more would wait for each other in turns. */
+const threads = 1
 const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3']
-const model = 'bench'
-const { signal } = new AbortController()
+/** Its tensors are small enough to go without a fingerprint; start-up is half of its load. */
+const small: RandomGguf = quick
+  ? { ...halfBillion, layers: 6, vocab: 2000 }
+  : { ...halfBillion, vocab: 32_000 }
+/** Its tensors are above 10 MiB, as those of all models that anybody pools: each has its fingerprint taken. */
+const large: RandomGguf = {
+  ...{ layers: quick ? 3 : 15, embedding: 2048, heads: 16, kvHeads: 8, feedForward: 8192 },
+  ...{ vocab: 32_000, context: 4096 },
+}
+const models: Record<string, RandomGguf> = { small, large }
 
 const root = mkdtempSync(join(tmpdir(), 'holon-pool-bench-'))
 const engines = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'holon', 'engines')
-const modelPath = join(root, 'bench.gguf')
-const members = hosts.map(
-  (_, index): MemberHost => ({
-    home: { ...homeAt(join(root, `m${index}`)), engines },
-    log: silentLog,
-    findModel: () => (index === 0 ? { path: modelPath, sizeBytes: 1 } : null),
-    memory: () => ({ budgetBytes: 1e12, usedBytes: 0 }),
-  }),
-)
+const pathOf = (model: string): string => join(root, `${model}.gguf`)
 
-async function settingsOf(): Promise<Record<string, unknown>[]> {
-  const facts = await Promise.all(members.map((member) => llamaRpc.inspect(member, model)))
-  const layers = Math.floor((shape.layers ?? 12) / 3)
+class Member {
+  private readonly child: ChildProcess
+
+  constructor(index: number) {
+    const args = [join(root, `m${index}`), engines, ...(index === 0 ? [root] : [])]
+    this.child = fork(childEntry(import.meta.url, './pool-member.ts'), args)
+  }
+
+  async tell<T>(order: Order): Promise<T> {
+    this.child.send(order)
+    const [{ value, error }] = (await once(this.child, 'message')) as [{ value?: T; error?: string }]
+    if (error !== undefined) throw new Error(error)
+    return value as T
+  }
+
+  end(): void {
+    this.child.disconnect()
+  }
+}
+
+const members = hosts.map((_, index) => new Member(index))
+const all = <T>(orderOf: (rank: number) => Order): Promise<T[]> =>
+  Promise.all(members.map((member, rank) => member.tell<T>(orderOf(rank))))
+
+/** As the hub does: asks the members what they bring, and lays the model out over them in thirds. */
+async function layOut(model: string, keep: boolean): Promise<Settings[]> {
+  const facts = await all<MemberFacts>(() => ({ do: 'inspect', model }))
+  const layers = Math.floor((models[model]?.layers ?? 12) / 3)
   const settings = llamaRpc.layout({
     ...{ model, strategy: 'pipeline', contextTokens: context, parallel: 1 },
     members: facts.map((each, index) => ({
-      ...{ node: `m${index}`, layers, share: 1 / 3, limitBytes: 1e9, facts: each },
+      ...{ node: `m${index}`, layers, share: 1 / 3, limitBytes: 4e9, facts: each },
     })),
   })
-  const threads = workerThreads()
-  // A load is to be a load: no weights kept from the last one. By hand as many threads.
-  return settings.map((each, rank) => ({ ...each, threads, ...(rank > 0 ? { cache: false } : {}) }))
+  return settings.map((each, rank) => ({ ...each, threads, ...(rank > 0 ? { cache: keep } : {}) }))
 }
 
-function specsOf(mode: 'isolated' | 'encrypted', settings: Record<string, unknown>[]): PartSpec[] {
+function specsOf(mode: 'isolated' | 'encrypted', model: string, settings: Settings[]): PartSpec[] {
   const launch = randomBytes(8).toString('hex')
   const secrets = [1, 2].map(() => randomBytes(32).toString('base64url'))
   return settings.map((each, rank) => ({
@@ -99,168 +132,179 @@ function specsOf(mode: 'isolated' | 'encrypted', settings: Record<string, unknow
   }))
 }
 
-async function managed(
-  mode: 'isolated' | 'encrypted',
-  settings: Record<string, unknown>[],
-): Promise<Running> {
+/** As the hub does: looked at, opened, the workers started, the head started. */
+async function managed(mode: 'isolated' | 'encrypted', model: string, keep: boolean): Promise<Running> {
   const startedAt = performance.now()
-  const parts: OpenPart[] = []
-  for (const spec of specsOf(mode, settings))
-    parts.push(await llamaRpc.open(spec, members[spec.rank]!, signal))
-  const peers = parts.flatMap(({ listening }, rank) => (listening ? [{ rank, ...listening }] : []))
-  await Promise.all(parts.slice(1).map((part) => part.start([], { signal })))
-  const head = await parts[0]!.start(peers, { signal })
-  const { origin, headers } = head.lease!()
+  const specs = specsOf(mode, model, await layOut(model, keep))
+  const ends = await all<{ host: string; port: number } | null>((rank) => ({
+    do: 'open',
+    spec: specs[rank]!,
+  }))
+  const peers = ends.flatMap((at, rank): PeerAddress[] => (at === null ? [] : [{ rank, ...at }]))
+  const [head, ...workers] = members
+  await Promise.all(workers.map((worker) => worker.tell({ do: 'start', peers: [] })))
+  const at = await head!.tell<HeadAddress>({ do: 'start', peers })
   const loadS = (performance.now() - startedAt) / 1000
-  return {
-    origin,
-    headers,
-    loadS,
-    stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
-  }
+  return { ...at, loadS, stop: async () => void (await all(() => ({ do: 'stop' }))) }
 }
 
-/** What a person who knows llama.cpp well would type. */
-async function byHand(settings: Record<string, unknown>[]): Promise<Running> {
+async function byHand(model: string, keep: boolean): Promise<Running> {
   const home = { ...homeAt(join(root, 'hand')), engines }
   const binary = await findLlamaServer(llamaServerPlaces(home), { rpc: true })
   if (!binary?.rpcWorker) throw new Error('llama.cpp with RPC is not installed: `npm run test:all` builds it')
-  const head = headSettings.parse(settings[0])
+  // What a person knows beforehand, Holon finds out: that is in Holon's time alone.
+  const settings = headSettings.parse((await layOut(model, keep))[0])
+  const caches = [1, 2].map((index) => (keep ? join(home.cache, `w${index}`) : null))
+  for (const cache of caches) if (cache !== null) mkdirSync(cache, { recursive: true })
   const startedAt = performance.now()
-  const worker = {
-    binary: binary.rpcWorker,
-    host: '127.0.0.1',
-    devices: ['CPU'],
-    threads: workerThreads(),
-    cache: null,
-  }
-  const workers = await Promise.all([1, 2].map(() => startWorker({ ...worker, rdma: false })))
-  const args = commandLine(binary.flags, {
-    ...{ modelId: model, modelPath, contextTokens: context, parallel: 1, threads: workerThreads() },
-    ...{ embedding: false, pooling: null },
+  const started = await startByHand({
+    ...{ server: binary.path, worker: binary.rpcWorker, workerThreads: threads, caches },
+    headArgs: (endpoints) =>
+      headCommand({
+        ...{ settings, modelId: model, modelPath: pathOf(model), flags: binary.flags, endpoints },
+        shape: { layers: models[model]?.layers ?? 12, pooling: null },
+      }),
+    firstToken: (head) => answer(head, { prompt: 'ready', max_tokens: 1 }),
   })
-  args.push(
-    ...deviceArguments(
-      head,
-      shape.layers ?? 12,
-      workers.map(({ port }) => `127.0.0.1:${port}`),
-    ),
-  )
-  args.push('--cache-ram', '0')
-  const quiet = { onProgress: () => undefined, onLog: () => undefined, signal }
-  const served = await serveLlama({
-    binary: binary.path,
-    args,
-    home,
-    modelId: model,
-    embedding: false,
-    ...quiet,
-  })
-  const { origin, headers, child } = served
-  const stop = async (): Promise<void> => {
-    await child.stop(2000)
-    await Promise.all(workers.map((each) => each.child.stop(500)))
-  }
-  return { origin, headers, loadS: (performance.now() - startedAt) / 1000, stop }
+  return { ...started, loadS: (performance.now() - startedAt) / 1000 }
 }
 
-async function answer({ origin, headers }: Running, body: object): Promise<Timings> {
-  const response = await fetch(`${origin}/v1/completions`, {
-    method: 'POST',
-    headers: { ...headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, temperature: 0, ignore_eos: true, cache_prompt: false, ...body }),
-  })
-  if (!response.ok) throw new Error(`status ${response.status}: ${await response.text()}`)
-  return ((await response.json()) as { timings: Timings }).timings
+function start(way: Way, model: string, keep: boolean): Promise<Running> {
+  return way === 'byHand' ? byHand(model, keep) : managed(way, model, keep)
 }
+
 interface Timings {
   predicted_per_second: number
   prompt_per_second: number
 }
 
-async function oneRound(group: Running): Promise<Round> {
+async function answer({ origin, headers }: HeadAddress, body: object): Promise<Timings> {
+  const response = await fetch(`${origin}/v1/completions`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ temperature: 0, ignore_eos: true, cache_prompt: false, ...body }),
+  })
+  if (!response.ok) throw new Error(`status ${response.status}: ${await response.text()}`)
+  return ((await response.json()) as { timings: Timings }).timings
+}
+
+async function speedOf(group: HeadAddress): Promise<Speed> {
   const decode = await answer(group, { prompt: 'a', max_tokens: decodeTokens })
   const prompt = Array.from({ length: prefillTokens }, (_, i) => 300 + (i % 1000))
   const prefill = await answer(group, { prompt, max_tokens: 1 })
   return { decodeTokS: decode.predicted_per_second, prefillTokS: prefill.prompt_per_second }
 }
 
-/** Both ends of a worker's death: the group is told of it, and started again as the hub would, without its waits. */
-async function deathToToken(settings: Record<string, unknown>[]): Promise<number> {
-  const parts: OpenPart[] = []
-  for (const spec of specsOf('encrypted', settings))
-    parts.push(await llamaRpc.open(spec, members[spec.rank]!, signal))
-  const peers = parts.flatMap(({ listening }, rank) => (listening ? [{ rank, ...listening }] : []))
-  await Promise.all(parts.slice(1).map((part) => part.start([], { signal })))
-  await parts[0]!.start(peers, { signal })
+/** Loads in turns; after each, `look` at the group that runs. */
+async function loads(
+  model: string,
+  options: { keep: boolean; rounds: number; look?(way: Way, group: Running): Promise<void> },
+): Promise<Load> {
+  const { keep, rounds, look } = options
+  // The file is in the page cache from its writing. The first start pays for the programs, or fills what is kept.
+  for (const way of keep ? ways.slice(0, 2) : ways.slice(0, 1)) await (await start(way, model, keep)).stop()
+  const seconds: Record<Way, number[]> = { byHand: [], isolated: [], encrypted: [] }
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < ways.length; turn++) {
+      // There and back, so that no way always follows the same one.
+      const way = ways[round % 2 === 0 ? turn : ways.length - 1 - turn]!
+      const group = await start(way, model, keep)
+      try {
+        seconds[way].push(group.loadS)
+        await look?.(way, group)
+      } finally {
+        await group.stop()
+      }
+    }
+  }
+  return { model, kept: keep, rounds, weightsGB: weightsGB(models[model]!), ...summary(seconds) }
+}
+
+/** At Q8_0: 34 bytes for 32 weights. */
+function weightsGB(shape: RandomGguf): number {
+  const { layers = 0, embedding = 0, feedForward = 0, heads = 1, kvHeads = 1, vocab = 0 } = shape
+  const layer = embedding * (embedding * (2 + (2 * kvHeads) / heads) + 3 * feedForward)
+  return ((layers * layer + vocab * embedding) * 34) / 32 / 1e9
+}
+
+function summary(seconds: Record<Way, number[]>): Pick<Load, 'loadS' | 'ratio'> {
+  // Of neighbours in time, so that a slow minute weighs on both.
+  const ratio = (way: Way): number =>
+    median(seconds[way].map((each, i) => (seconds.byHand[i] ?? Number.NaN) / each))
+  return {
+    loadS: {
+      byHand: median(seconds.byHand),
+      isolated: median(seconds.isolated),
+      encrypted: median(seconds.encrypted),
+    },
+    ratio: { isolated: ratio('isolated'), encrypted: ratio('encrypted') },
+  }
+}
+
+/** Both ends of a worker's end: the group is told of it, and started again as the hub would, without its waits. */
+async function deathToToken(model: string): Promise<number> {
+  await managed('encrypted', model, false)
   const startedAt = performance.now()
+  const [head, worker] = members
+  const died = head!.tell({ do: 'awaitDeath' })
   // A member that is told to end its part, as one that goes away: its peers hear of it.
-  void parts[1]!.stop()
-  await parts[0]!.died
-  await Promise.all(parts.map((part) => part.stop()))
-  const again = await managed('encrypted', settings)
+  await Promise.all([died, worker!.tell({ do: 'stop' })])
+  await all(() => ({ do: 'stop' }))
+  const again = await managed('encrypted', model, false)
   const seconds = (performance.now() - startedAt) / 1000
   await again.stop()
   return seconds
 }
 
 async function measure(): Promise<PoolCost> {
-  writeRandomGguf(modelPath, { ...shape, type: 'Q8_0', context, seed: 5, name: model })
-  const settings = await settingsOf()
-  const start: Record<Way, () => Promise<Running>> = {
-    byHand: () => byHand(settings),
-    isolated: () => managed('isolated', settings),
-    encrypted: () => managed('encrypted', settings),
+  for (const [name, shape] of Object.entries(models))
+    writeRandomGguf(pathOf(name), { ...shape, type: 'Q8_0', seed: 5, name })
+  const by: Record<Way, Speed[]> = { byHand: [], isolated: [], encrypted: [] }
+  const look = async (way: Way, group: Running) => void by[way].push(await speedOf(group))
+  const [many, few] = quick ? [1, 1] : [6, 4]
+  const told: Load[] = []
+  for (const each of [
+    { model: 'small', keep: false, rounds: many, look },
+    { model: 'large', keep: false, rounds: few },
+    { model: 'large', keep: true, rounds: few },
+  ]) {
+    told.push(await loads(each.model, each))
+    process.stderr.write(loadLine(told.at(-1)!))
   }
-  const loads: Record<Way, number[]> = { byHand: [], isolated: [], encrypted: [] }
-  const by: Record<Way, Round[]> = { byHand: [], isolated: [], encrypted: [] }
-  // The file is in the page cache from its writing; the first start pays for the programs.
-  await (await start.byHand()).stop()
-  for (let i = 0; i < rounds; i++) {
-    for (const way of ways) {
-      const group = await start[way]()
-      try {
-        loads[way].push(group.loadS)
-        by[way].push(await oneRound(group))
-      } finally {
-        await group.stop()
-      }
-    }
-  }
-  return summarise(by, loads, await deathToToken(settings))
-}
-
-function summarise(by: Record<Way, Round[]>, loads: Record<Way, number[]>, deathToTokenS: number): PoolCost {
-  const of = (way: Way) => ({
-    decodeTokS: median(by[way].map((round) => round.decodeTokS)),
-    prefillTokS: median(by[way].map((round) => round.prefillTokS)),
-    loadS: median(loads[way]),
+  const of = (way: Way): Speed => ({
+    decodeTokS: median(by[way].map((each) => each.decodeTokS)),
+    prefillTokS: median(by[way].map((each) => each.prefillTokS)),
   })
-  // Of neighbours in time, so that a slow minute weighs on both.
-  const against = (way: Way): Round => ({
-    decodeTokS: median(by.encrypted.map((round, i) => round.decodeTokS / by[way][i]!.decodeTokS)),
-    prefillTokS: median(by.encrypted.map((round, i) => round.prefillTokS / by[way][i]!.prefillTokS)),
+  const against = (way: Way): Speed => ({
+    decodeTokS: median(by.encrypted.map((each, i) => each.decodeTokS / by[way][i]!.decodeTokS)),
+    prefillTokS: median(by.encrypted.map((each, i) => each.prefillTokS / by[way][i]!.prefillTokS)),
   })
-  const load = median(loads.encrypted.map((seconds, i) => loads.byHand[i]! / seconds))
   return {
-    ...{ byHand: of('byHand'), isolated: of('isolated'), encrypted: of('encrypted') },
-    ratio: { managed: { ...against('byHand'), load }, encryption: against('isolated') },
-    deathToTokenS,
-    rounds,
+    speed: { byHand: of('byHand'), isolated: of('isolated'), encrypted: of('encrypted') },
+    ratio: { managed: against('byHand'), encryption: against('isolated') },
+    loads: told,
+    deathToTokenS: await deathToToken('small'),
   }
 }
 
-function toText(cost: PoolCost): string {
-  const line = (way: Way): string => {
-    const { decodeTokS, prefillTokS, loadS } = cost[way]
-    return `${way.padEnd(10)} decode ${decodeTokS.toFixed(1)} tok/s   prefill ${prefillTokS.toFixed(1)} tok/s   load ${loadS.toFixed(2)} s\n`
-  }
-  const { managed: whole, encryption } = cost.ratio
+function loadLine({ model, weightsGB: gb, kept, loadS, ratio }: Load): string {
+  const name = `load of ${gb.toFixed(2)} GB (${model}${kept ? ', weights kept' : ''})`
+  const times = ways.map((way) => `${way} ${loadS[way].toFixed(2)} s`).join(', ')
+  return `${name}: ${times}; by hand / isolated ${ratio.isolated.toFixed(2)}, / encrypted ${ratio.encrypted.toFixed(2)}\n`
+}
+
+function toText({ speed, ratio, loads: told, deathToTokenS }: PoolCost): string {
+  const speeds = ways.map((way) => {
+    const { decodeTokS, prefillTokS } = speed[way]
+    return `${way.padEnd(10)} decode ${decodeTokS.toFixed(1)} tok/s   prefill ${prefillTokS.toFixed(1)} tok/s\n`
+  })
+  const { managed: whole, encryption } = ratio
   return (
-    ways.map(line).join('') +
-    `managed and encrypted against by hand: decode ${whole.decodeTokS.toFixed(2)}, prefill ${whole.prefillTokS.toFixed(2)}, load ${whole.load.toFixed(2)}\n` +
+    speeds.join('') +
+    `managed and encrypted against by hand: decode ${whole.decodeTokS.toFixed(2)}, prefill ${whole.prefillTokS.toFixed(2)}\n` +
     `encrypted against isolated: decode ${encryption.decodeTokS.toFixed(2)}, prefill ${encryption.prefillTokS.toFixed(2)}\n` +
-    `from a member's end to the next token: ${cost.deathToTokenS.toFixed(1)} s\n`
+    told.map(loadLine).join('') +
+    `from a member's end to the next token: ${deathToTokenS.toFixed(1)} s\n`
   )
 }
 
@@ -269,6 +313,7 @@ try {
   const cost = await measure()
   process.stdout.write(process.argv.includes('--json') ? `${JSON.stringify(cost)}\n` : toText(cost))
 } finally {
+  for (const member of members) member.end()
   rmSync(root, { recursive: true, force: true })
 }
 process.exit(0)

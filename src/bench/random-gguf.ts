@@ -42,6 +42,17 @@ export const halfBillion: RandomGguf = {
 export const chatMl =
   "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
+const special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
+const smallVocab = 512
+
+/** For requests whose tokens are counted: with random weights any token, at any temperature, may be one that ends the answer. */
+export function neverEnding({ vocab = smallVocab, markers = [] }: RandomGguf = {}): {
+  logit_bias: Record<string, number>
+} {
+  const first = vocab - markers.length - special.length
+  return { logit_bias: Object.fromEntries(special.map((_, index) => [String(first + index), -100])) }
+}
+
 const types = {
   F32: { block: 1, bytes: 4 },
   F16: { block: 1, bytes: 2 },
@@ -137,7 +148,6 @@ function vocabulary(
   markers: string[],
 ): { tokens: string[]; merges: string[]; kinds: number[] } {
   const bytes = byteCharacters()
-  const special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
   const tokens = [...bytes]
   const merges: string[] = []
   const room = size - special.length - markers.length
@@ -166,7 +176,7 @@ export function writeRandomGguf(path: string, options: RandomGguf = {}): number 
     heads: 4,
     kvHeads: 2,
     feedForward: 128,
-    vocab: 512,
+    vocab: smallVocab,
     context: 512,
     type: 'F16' as TypeName,
     seed: 1,

@@ -40,6 +40,8 @@ export interface Config {
   preload: readonly string[]
   /** Unload a model after this many idle seconds; 0 keeps it. */
   idleUnloadS: number
+  /** Seconds in which nothing of an answer of a llama.cpp pool moves before its group is ended and formed anew; null: the usual. */
+  poolHangS: number | null
   /** What happens when no machine keeps a lane's level: `effort` serves as well as can be, `enforce` refuses. */
   level: 'effort' | 'enforce'
   hfToken: string | null
@@ -90,6 +92,7 @@ const fields = {
   model: text.optional(),
   preload: z.union([text, z.array(text)]).optional(),
   idle_unload_s: wholeNumber.pipe(z.number().int().min(0)).default(600),
+  pool_hang_s: wholeNumber.pipe(z.number().int().min(5).max(3600)).optional(),
   level: z.enum(['effort', 'enforce'], { error: 'must be effort or enforce' }).default('effort'),
   hf_token: text.optional(),
   tls_cert: text.optional(),
@@ -147,6 +150,7 @@ export function resolveConfig(env: Record<string, string | undefined>, flags: Fl
     model: pick('model') ?? null,
     preload: listOf(pick('preload')),
     idleUnloadS: pick('idle_unload_s'),
+    poolHangS: pick('pool_hang_s') ?? null,
     level: pick('level'),
     hfToken: pick('hf_token') ?? null,
     tls: bothOrNeither(pick('tls_cert'), pick('tls_key')),

@@ -47,6 +47,7 @@ export async function openLocalNode(
       prefer: config.engine,
       idleUnloadS: config.idleUnloadS,
       preload: config.preload,
+      poolHangS: config.poolHangS,
     }
     const agent = await createAttachedAgent(options, source)
     return {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
+import { HolonError } from '../core/errors.ts'
 import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEngines } from './commands/engines.ts'
@@ -23,12 +24,15 @@ import { registerStatus } from './commands/status.ts'
 import { registerUnload } from './commands/unload.ts'
 import { registerUp } from './commands/up.ts'
 import { registerVersion } from './commands/version.ts'
+import { HouseCommand } from './house-command.ts'
+import { createPrinter } from './printer.ts'
 import { createShell } from './shell.ts'
 import { version } from './version.ts'
 
 /** The program: one file per command, each of which registers itself here. */
-const shell = createShell({ stdout: process.stdout, stderr: process.stderr, env: process.env })
-const program = new Command('holon')
+const terminal = { stdout: process.stdout, stderr: process.stderr, env: process.env }
+const shell = createShell(terminal)
+const program = new HouseCommand('holon')
   .description('Many machines, one mind: language models on the machines you own, behind one address.')
   .version(version, '-V, --version')
   .configureHelp({ showGlobalOptions: false })
@@ -77,7 +81,8 @@ try {
   await program.parseAsync()
   process.exitCode = shell.exitCode
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error
-  // Commander has printed its message already; help and version end well, everything else was used wrongly.
-  process.exitCode = error.exitCode === 0 ? 0 : 2
+  if (error instanceof HolonError) createPrinter(terminal, process.argv.includes('--json')).error(error)
+  else if (!(error instanceof CommanderError)) throw error
+  // Commander has printed help and version already, which end well; everything else was used wrongly.
+  process.exitCode = error instanceof CommanderError && error.exitCode === 0 ? 0 : 2
 }

@@ -67,7 +67,7 @@ function createCli(terminal: Terminal, printer: Printer): Cli {
   }
 }
 
-/** A whole number from the command line. @throws InvalidArgumentError, which commander prints before it ends with 2 */
+/** A whole number from the command line. @throws InvalidArgumentError, which becomes a `usage` error */
 export function wholeNumber(name: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text)

@@ -1,84 +1,15 @@
 /**
- * The hub's own certificate: read from two files, checked before it is used, and read again when the files change, so that
- * a renewal reaches new connections without ending one. A renewal that cannot be used leaves the old one in place.
+ * The hub's own certificate: checked before it is used, and read again when its files change, so that a renewal reaches new
+ * connections without ending one. A renewal that cannot be used leaves the old one in place.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
+import { type Certificate, type CertificateFiles, expiresSoon, readCertificate } from '../core/certificate.ts'
 import type { Clock } from '../core/clock.ts'
-import { asHolonError, HolonError } from '../core/errors.ts'
+import { asHolonError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 
-export interface CertificateFiles {
-  /** PEM: the certificate first, then those that lead to its authority. */
-  cert: string
-  /** PEM, without a passphrase. */
-  key: string
-}
-
-export interface Certificate {
-  cert: string
-  key: string
-  /** Milliseconds since the epoch. */
-  expiresMs: number
-}
-
-const fixHint = 'Set HOLON_TLS_CERT and HOLON_TLS_KEY to a certificate and its private key, both in PEM.'
 const lookEveryMs = 5_000
-const warnBeforeMs = 14 * 86_400_000
-
-/** @throws HolonError config_invalid, saying which file is not right and why */
-export async function readCertificate(files: CertificateFiles, nowMs: number): Promise<Certificate> {
-  const cert = await readPem(files.cert, 'certificate')
-  const key = await readPem(files.key, 'private key')
-  let parsed: X509Certificate
-  try {
-    parsed = new X509Certificate(cert)
-  } catch (cause) {
-    throw bad(`${files.cert} holds no certificate in PEM.`, fixHint, cause)
-  }
-  let matches: boolean
-  try {
-    matches = parsed.checkPrivateKey(createPrivateKey(key))
-  } catch (cause) {
-    const locked = /ENCRYPTED/.test(key)
-    throw bad(
-      locked
-        ? `The private key in ${files.key} is locked with a passphrase.`
-        : `${files.key} holds no private key in PEM.`,
-      locked ? 'Unlock it: `openssl pkey -in LOCKED -out KEY`, readable by its owner alone.' : fixHint,
-      cause,
-    )
-  }
-  if (!matches) {
-    throw bad(
-      `The private key in ${files.key} does not belong to the certificate in ${files.cert}.`,
-      'Name the two files of one certificate; in a chain the hub’s own certificate comes first.',
-    )
-  }
-  const expiresMs = Date.parse(parsed.validTo)
-  if (nowMs >= expiresMs) {
-    throw bad(`The certificate in ${files.cert} expired on ${parsed.validTo}.`, 'Renew it.')
-  }
-  if (nowMs < Date.parse(parsed.validFrom)) {
-    throw bad(`The certificate in ${files.cert} is not valid before ${parsed.validFrom}.`, 'Check the clock.')
-  }
-  return { cert, key, expiresMs }
-}
-
-async function readPem(path: string, what: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const why =
-      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'this user may not read it' : code
-    throw bad(`The ${what} ${path} cannot be read: ${why}.`, fixHint, cause)
-  }
-}
-
-function bad(message: string, hint: string, cause?: unknown): HolonError {
-  return new HolonError('config_invalid', message, { hint, cause })
-}
+const readText = (path: string): Promise<string> => readFile(path, 'utf8')
 
 export interface CertificateWatchOptions {
   files: CertificateFiles
@@ -105,7 +36,7 @@ export class CertificateWatch {
   async start(): Promise<Certificate> {
     const { files, clock } = this.options
     this.seen = await signature(files)
-    const certificate = await readCertificate(files, clock.now())
+    const certificate = await readCertificate(files, clock.now(), readText)
     this.warnOfEnd(certificate)
     this.schedule(certificate)
     return certificate
@@ -129,7 +60,7 @@ export class CertificateWatch {
     const now = await signature(files)
     if (now === this.seen) return current
     try {
-      const next = await readCertificate(files, clock.now())
+      const next = await readCertificate(files, clock.now(), readText)
       if (this.closed) return current
       this.seen = now
       this.problem = ''
@@ -148,7 +79,7 @@ export class CertificateWatch {
   }
 
   private warnOfEnd({ expiresMs }: Certificate): void {
-    if (this.warned || expiresMs - this.options.clock.now() > warnBeforeMs) return
+    if (this.warned || !expiresSoon(expiresMs, this.options.clock.now())) return
     this.warned = true
     this.options.log.warn({ until: new Date(expiresMs).toISOString() }, 'the certificate expires soon')
   }

@@ -42,6 +42,8 @@ export class Metrics {
   private readonly duration: HistogramFamily
   private readonly queue: HistogramFamily
   private readonly retries: CounterFamily
+  /** By route, then by status. */
+  private readonly ofResponse = new Map<string, Map<number, CounterSeries>>()
   private readonly ofAnswer = new Map<string, AnswerSeries>()
   private readonly gapsOf = new Map<string, StreamGaps>()
 
@@ -110,7 +112,17 @@ export class Metrics {
   }
 
   response(route: string, status: number): void {
-    this.responses.with(route, String(status)).value++
+    let ofRoute = this.ofResponse.get(route)
+    if (!ofRoute) {
+      ofRoute = new Map()
+      this.ofResponse.set(route, ofRoute)
+    }
+    let series = ofRoute.get(status)
+    if (!series) {
+      series = this.responses.with(route, String(status))
+      ofRoute.set(status, series)
+    }
+    series.value++
   }
 
   answer(record: AnswerRecord): void {

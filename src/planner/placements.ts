@@ -43,7 +43,8 @@ export interface MachineMemory {
 }
 
 const nothing: Range = { expected: 0, low: 0, high: 0 }
-const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB`
+const gb = (bytes: number): string =>
+  bytes < 0.95e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB`
 
 function memoryRow(machine: Machine, use: MemoryUse): MachineMemory {
   return {
@@ -235,13 +236,44 @@ const evenly = (layers: number, count: number): number[] =>
 
 function whyThisSplit(spread: LayerSpread, objective: SplitObjective): string {
   if (spread === 'even') return 'this engine splits evenly'
+  if (spread === 'memory') return 'this engine splits by free memory'
   return objective === 'latency'
     ? 'the fastest memory filled first, since stage times add up'
     : 'stage times levelled, since the slowest sets the pace'
 }
 
-/** `best` leaves out machines that only slow it down, `all` uses every one, `even` is for engines that know no other. */
-export type LayerSpread = 'best' | 'all' | 'even'
+/** Every machine needs buffers of its own, and layers are not cut in pieces: the sum alone may look like enough. */
+function tooLittleTogether(setup: Setup, machines: readonly Machine[]): string {
+  const held = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
+  const buffers = memoryUse(setup, 0, 1).totalBytes * (machines.length - 1)
+  const needed = memoryUse(setup, 1, 1).totalBytes + buffers
+  const told = `together they hold ${gb(held)} for models and need ${gb(needed)}`
+  return needed > held
+    ? told
+    : `${told}, but whole layers cannot be shared out so that each part fits its machine`
+}
+
+/**
+ * `best` leaves out machines that only slow it down, `all` uses every one; `even` and `memory` (in proportion to what is
+ * free) are for engines that know no other.
+ */
+export type LayerSpread = 'best' | 'all' | 'even' | 'memory'
+
+/** Largest remainder, and a layer for each. */
+function byMemory(layers: number, machines: readonly Machine[]): number[] {
+  const free = machines.map(({ usable }) => Math.max(0, usable.limitBytes))
+  const all = free.reduce((sum, bytes) => sum + bytes, 0)
+  if (all === 0 || machines.length > layers) return evenly(layers, machines.length)
+  const spare = layers - machines.length
+  const exact = free.map((bytes) => (bytes / all) * spare)
+  const split = exact.map((share) => 1 + Math.floor(share))
+  const byRest = exact
+    .map((share, at) => ({ at, rest: share - Math.floor(share) }))
+    .sort((a, b) => b.rest - a.rest)
+  const missing = layers - split.reduce((sum, count) => sum + count, 0)
+  for (const { at } of byRest.slice(0, missing)) split[at] = (split[at] ?? 0) + 1
+  return split
+}
 
 /** A layer split over the machines that earn their place; it does not fit when together they cannot hold the model. */
 export function pipelinePlacement(
@@ -256,7 +288,12 @@ export function pipelinePlacement(
   const stages = stagesOf(draft, machines, link, constants)
   const objective = request.parallel > 1 ? 'throughput' : 'latency'
   const { layers } = request.model
-  const best = spread === 'even' ? evenly(layers, machines.length) : splitLayers(stages, layers, objective)
+  const best =
+    spread === 'even'
+      ? evenly(layers, machines.length)
+      : spread === 'memory'
+        ? byMemory(layers, machines)
+        : splitLayers(stages, layers, objective)
   const split = best && spread === 'all' ? givenToAll(best, stages) : best
   const base = {
     id: `pipeline:${machines.map((machine) => machine.id).join('+')}`,
@@ -279,8 +316,7 @@ export function pipelinePlacement(
   if (!split) {
     const shares = machines.map(() => 1 / machines.length)
     const size = sized(draft, machines, shares, 1)
-    const total = machines.reduce((sum, machine) => sum + machine.usable.limitBytes, 0)
-    const whyNot = `together they hold ${gb(total)} for models and need ${gb(memoryUse(draft, 1, 1).totalBytes)}`
+    const whyNot = tooLittleTogether(draft, machines)
     return finished(
       { ...base, machines: machines.map((machine) => machine.id), layers: [], because: [whyNot], shares },
       draft,

@@ -18,6 +18,8 @@ export interface PoolEngine {
    * while they start, and all are started at once.
    */
   readonly workersFirst?: boolean
+  /** Why it cannot run inside the encrypted wire, and so needs a cable that the owner vouches for. One sentence. */
+  readonly needsIsolatedLink?: string
   /**
    * Settings of each member's part in order of rank. Pure.
    * @throws HolonError pool_impossible when this engine cannot run this plan, with why and what to do
@@ -56,6 +58,10 @@ export interface MemberHost {
   /** Path, size and shape source of a model on this machine; null when it is not here. */
   findModel(id: string): { path: string; sizeBytes: number } | null
   memory(): { budgetBytes: number; usedBytes: number }
+  /** How long nothing may move while an answer is under way, for engines that leave that open (HOLON_POOL_HANG_S). Milliseconds. */
+  hangMs?: number
   /** Servers that were already there and that this node offers (HOLON_ENGINE), for engines that are clusters by themselves. */
   attached?(): readonly AttachedEngine[]
+  /** Which of them offers a model under the name that this node gives it; null when none does. */
+  attachedModel?(id: string): { engine: AttachedEngine; name: string } | null
 }

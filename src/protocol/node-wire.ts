@@ -81,24 +81,29 @@ export const wireError = z.object({
   retryAfterS: z.number().positive().max(3600).nullish(),
 })
 
+/** How far a load is, as a line. */
+export const progressLine = z.object({
+  progress: z.object({
+    phase: z.string().max(200),
+    percent: z.number().min(0).max(100).nullable(),
+    etaS: z.number().nonnegative().nullable(),
+  }),
+})
+
+/** An engine that is held on the node, and how requests name it. */
+export const heldEngine = z.object({
+  hold: word(64),
+  model: word(200),
+  engine: word(100),
+  parameters: z.array(word(64)).max(256),
+  parallel: z.number().int().min(1).max(1024),
+})
+export type HeldEngine = z.infer<typeof heldEngine>
+
 /** Lines of a hold, from the node: progress while it loads, then the engine, then perhaps its death. */
 export const holdLine = z.union([
-  z.object({
-    progress: z.object({
-      phase: z.string().max(200),
-      percent: z.number().min(0).max(100).nullable(),
-      etaS: z.number().nonnegative().nullable(),
-    }),
-  }),
-  z.object({
-    engine: z.object({
-      hold: word(64),
-      model: word(200),
-      engine: word(100),
-      parameters: z.array(word(64)).max(256),
-      parallel: z.number().int().min(1).max(1024),
-    }),
-  }),
+  progressLine,
+  z.object({ engine: heldEngine }),
   z.object({ died: z.string().max(2000) }),
   z.object({ error: wireError }),
 ])

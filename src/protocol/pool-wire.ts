@@ -3,7 +3,7 @@
  * peers are, and lasts until the hub ends it, the part dies, or the stream breaks; then the part is over.
  */
 import { z } from 'zod'
-import { wireError } from './node-wire.ts'
+import { heldEngine, progressLine, wireError } from './node-wire.ts'
 import { partSpec, peerAddress, poolEngineIds } from './pool.ts'
 
 /** Paths of a node's API for pools. */
@@ -30,32 +30,17 @@ export const probeRequest = awaitProbeRequest.extend({ port: z.number().int().mi
 export const partOpening = z.object({ spec: partSpec })
 export const partPeers = z.object({ peers: z.array(peerAddress).max(256) })
 
-const word = z.string().min(1).max(200)
 /** Lines of a part, from the node: where it listens, how far it is, that it works, and why it ended. */
 export const partLine = z.union([
   z.object({
     listening: z.object({ host: z.string().max(255), port: z.number().int().min(1).max(65_535) }).nullable(),
   }),
-  z.object({
-    progress: z.object({
-      phase: z.string().max(200),
-      percent: z.number().min(0).max(100).nullable(),
-      etaS: z.number().nonnegative().nullable(),
-    }),
-  }),
+  progressLine,
   z.object({
     ready: z.object({
       memoryBytes: z.number().nonnegative().nullable(),
       /** Rank 0: how requests name its engine. */
-      head: z
-        .object({
-          hold: word,
-          model: word,
-          engine: word,
-          parameters: z.array(word).max(256),
-          parallel: z.number().int().min(1).max(1024),
-        })
-        .nullable(),
+      head: heldEngine.nullable(),
     }),
   }),
   z.object({ memoryBytes: z.number().nonnegative().nullable() }),

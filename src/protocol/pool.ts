@@ -12,6 +12,9 @@ import type { WeightMember } from './pool-weights.ts'
 export const poolEngineIds = ['llama-rpc', 'mlx', 'exo', 'vllm', 'attached'] as const
 export type PoolEngineId = (typeof poolEngineIds)[number]
 
+/** Engines that are clusters by themselves: one member speaks for all of their machines, and Holon joins none of them. */
+export const clusterEngineIds: ReadonlySet<string> = new Set<PoolEngineId>(['exo', 'attached'])
+
 const port = z.number().int().min(1).max(65_535)
 const word = z.string().min(1).max(200)
 
@@ -49,6 +52,31 @@ export const modelCut = z.object({
 /** Where an engine can cut a model, read from its header where the model lies. */
 export type ModelCut = z.infer<typeof modelCut>
 
+/** The machines of a cluster that a member speaks for, as the cluster tells them. */
+export const clusterMachine = z.object({
+  name: word,
+  /** As its maker calls it; null when the cluster does not tell. */
+  chip: word.nullable(),
+  memoryBytes: z.number().nonnegative(),
+  freeBytes: z.number().nonnegative(),
+})
+export type ClusterMachine = z.infer<typeof clusterMachine>
+
+/** One way in which a cluster would place the model now. */
+export const clusterOffer = z.object({
+  strategy: z.enum(['pipeline', 'tensor']),
+  /** Names of the machines that would take part. */
+  machines: z.array(word).min(1).max(64),
+  rdma: z.boolean(),
+})
+export type ClusterOffer = z.infer<typeof clusterOffer>
+
+export const clusterFacts = z.object({
+  machines: z.array(clusterMachine).max(64),
+  /** The best of each strategy. Empty when it has room in none, or does not tell. */
+  offers: z.array(clusterOffer).max(16),
+})
+
 /** What a machine brings to a pool for one engine and model, looked at without starting anything. */
 export const memberFacts = z.object({
   /** Why it cannot take part, in one sentence with what to do; null when it can. */
@@ -67,6 +95,8 @@ export const memberFacts = z.object({
   interfaces: z.array(networkInterface).max(64),
   /** The model as its header on this machine tells it; absent when it is not here or cannot be read. */
   header: modelHeader.nullish(),
+  /** Of an engine that is a cluster by itself and tells of its machines. */
+  cluster: clusterFacts.nullish(),
 })
 export type MemberFacts = z.infer<typeof memberFacts>
 

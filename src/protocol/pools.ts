@@ -29,7 +29,7 @@ export const previewPlacement = z.object({
   head: z.string(),
   fits: z.boolean(),
   whyNot: z.string().nullable(),
-  /** Head first. `memory` is null when it does not fit. */
+  /** Head first; of a cluster that tells of them, its machines. `memory` is null when it does not fit. */
   members: z.array(
     z.object({ node: z.string(), layers: z.number(), share: z.number(), memory: memberMemory.nullable() }),
   ),
@@ -47,7 +47,8 @@ export const previewPlacement = z.object({
   decodeTokS: range,
   prefillTokS: range,
   ttftS: range,
-  basis: z.enum(['measured', 'calibrated', 'modelled']),
+  /** `unknown`: nobody here can tell how fast it is, and the speeds are zero. */
+  basis: z.enum(['measured', 'calibrated', 'modelled', 'unknown']),
   /** Where the model's shape is from. */
   modelSource: z.string(),
   loadS: z.number(),

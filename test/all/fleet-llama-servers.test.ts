@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { writeSayingGguf } from '../support/saying-gguf.ts'
 
 /**

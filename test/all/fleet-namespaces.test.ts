@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 import { eventually } from '../support/cli.ts'
 import { clientLibrary, FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
 
 /**
  * A hub that listens on the network, and three agents that can reach nothing but it. One comes by token, two by the

@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import type { EngineDriver } from '../../src/engines/engine.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { clientOf, launchDefaults, startTiny, type TestEngine } from '../engines/embedded-engine.ts'
@@ -13,6 +13,7 @@ const hello = {
   messages: [{ role: 'user', content: 'Hello there' }],
   max_tokens: 24,
   temperature: 0,
+  ...neverEnding(),
 }
 let home: ReturnType<typeof testHome>
 let driver: EngineDriver

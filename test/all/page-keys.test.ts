@@ -31,7 +31,7 @@ afterAll(async () => {
 
 async function open(): Promise<Page> {
   const page = await (await browser.newContext()).newPage()
-  page.setDefaultTimeout(10_000)
+  page.setDefaultTimeout(30_000)
   await page.goto(stand.url)
   return page
 }

@@ -6,13 +6,13 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
+import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import { eventually, isAlive } from '../support/cli.ts'
 import { testHome } from '../support/engine-home.ts'
 import { FleetLan } from '../support/fleet-lan.ts'
-import { whyNoNamespaces } from '../../src/bench/lab/namespaces.ts'
-import { type Answer, askOn, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
+import { type Answer, askOn, poolEvents, poolOn, processesOn, questionOn } from '../support/pool-on-lan.ts'
 
 const missing = whyNoNamespaces()
 const names = ['oak', 'elm', 'ash']
@@ -22,7 +22,8 @@ const budgetMb = '185'
 let net: FleetLan
 
 const pool = () => poolOn(net, 'big')
-const ask = () => askOn(net, model)
+const vocab = 2000
+const ask = () => askOn(net, model, neverEnding({ vocab }))
 
 /** Ports of a machine that answer someone on the switch, and what they say to one who knows nothing. */
 async function scan(name: string): Promise<Record<string, string>> {
@@ -75,7 +76,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
             heads: 16,
             kvHeads: 4,
             feedForward: 2816,
-            vocab: 2000,
+            vocab,
             context: 2048,
           },
           ...{ type: 'F16', seed: 3, name: model },
@@ -126,7 +127,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     const victim = view?.members.find(({ rank }) => rank === 1)?.node ?? ''
     const [engine = 0] = engines(victim)
     expect(isAlive(engine)).toBe(true)
-    const program = questionOn(net, model, 1_200)
+    const program = questionOn(net, model, 1_200, neverEnding({ vocab }))
     await program.until('begun')
     process.kill(engine, 'SIGKILL')
     const broken = (await program.answer) as Answer
@@ -138,19 +139,38 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     expect(isAlive(engine)).toBe(false)
   }, 400_000)
 
-  test('it loses the cable of a member, does without or waits for it, and heals when it is plugged in again', async () => {
-    const view = await pool()
-    const victim =
-      view?.members.find(({ rank, state }) => rank !== null && rank > 0 && state === 'in')?.node ?? ''
-    const before = engines(victim)
-    expect(before.length).toBeGreaterThan(0)
-    net.machines[victim]!.unplug()
-    // The member itself notices that it is alone, and frees its memory.
-    await eventually('its engine to end', () => before.every((pid) => !isAlive(pid)), 60_000)
-    net.machines[victim]!.plugIn()
-    await net.untilReady(victim)
-    await eventually('the pool to answer again', async () => (await ask()).error === null, 180_000)
-  }, 400_000)
+  // No goodbye and no reset comes over a cable that is pulled.
+  test.each([
+    ['a worker', (rank: number | null) => rank === 1],
+    ['the head', (rank: number | null) => rank === 0],
+  ])(
+    'it loses the cable of %s in an answer, and heals once when it is plugged in again',
+    async (_, isVictim) => {
+      const before = names.flatMap(engines)
+      const began = (await poolEvents(net)).length
+      const victim = (await pool())?.members.find(({ rank }) => isVictim(rank))?.node ?? ''
+      const program = questionOn(net, model, 1_200)
+      await program.until('begun')
+      net.machines[victim]!.unplug()
+      expect(((await program.answer) as Answer).error).toMatch(/Error/)
+      // The member itself notices that it is alone, and frees its memory; so do the others.
+      await eventually('every engine to end', () => before.every((pid) => !isAlive(pid)), 60_000)
+      expect((await ask()).error).toMatch(/The pool big is down/)
+      net.machines[victim]!.plugIn()
+      await net.untilReady(victim)
+      await eventually('the pool to answer again', async () => (await ask()).error === null, 180_000)
+      const after = names.flatMap(engines)
+      // The same group goes on answering: it does not come and go.
+      for (let round = 0; round < 10; round++) {
+        expect((await ask()).error).toBeNull()
+        await new Promise((resolve) => setTimeout(resolve, 1_000))
+      }
+      expect(names.flatMap(engines)).toEqual(after)
+      expect((await poolEvents(net)).slice(began)).toEqual(['pool.left', 'pool.ready'])
+      await net.owner(['pool', 'retry', 'big'])
+    },
+    400_000,
+  )
 
   test('when the pool is removed nothing of it is left on any machine', async () => {
     expect(engines('oak').length).toBeGreaterThan(0)
@@ -159,4 +179,24 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     await eventually('every engine to end', () => names.every((name) => engines(name).length === 0), 60_000)
     for (const name of names) expect(Object.keys(await scan(name))).toEqual([])
   }, 300_000)
+
+  // Packets go and do not come back: everything looks well from one side.
+  test('a route that leads one way only: the launch is undone whole and told, and the pool comes when the way back is there', async () => {
+    const route = (verb: 'add' | 'del') =>
+      net.machines.elm!.ip('route', verb, 'blackhole', net.machines.oak!.address)
+    route('add')
+    const made = await net.owner([
+      ...['pool', 'create', 'big', '--model', model, '--nodes', names.join(','), '--engine', 'llama-rpc'],
+      ...['--context', '512', '--json'],
+    ])
+    expect(made.stderr).toBe('')
+    const reason = async () => (await pool())?.reason ?? ''
+    await eventually('the reason to be told', async () => /10\.213\.9\.\d+/.test(await reason()), 120_000)
+    expect(await reason()).toMatch(/cannot be reached|did not answer|took too long/)
+    await eventually('nothing to run', () => names.every((name) => engines(name).length === 0), 60_000)
+    route('del')
+    await net.owner(['pool', 'retry', 'big'])
+    await eventually('the pool to answer', async () => (await ask()).error === null, 180_000)
+    await net.owner(['pool', 'remove', 'big'])
+  }, 400_000)
 })

@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import type { PoolPreview, PoolView } from '../../src/protocol/pools.ts'
 import { descendants, eventually, isAlive, type Running, runCli } from '../support/cli.ts'
@@ -27,6 +27,7 @@ const shape = {
 }
 const budget = { HOLON_MEMORY_BUDGET_MB: '330' }
 const model = 'wide'
+const question = { model, prompt: 'The machines are', temperature: 0, ...neverEnding(shape) }
 
 const fleet = new TestFleet()
 const homes: Record<string, string> = {}
@@ -76,7 +77,7 @@ function engines(name: string): number[] {
 
 async function ask(maxTokens: number): Promise<{ text: string; node: string | null; route: string | null }> {
   const { data, response } = await client.completions
-    .create({ model, prompt: 'The machines are', max_tokens: maxTokens, temperature: 0 })
+    .create({ ...question, max_tokens: maxTokens })
     .withResponse()
   const { headers } = response
   return {
@@ -125,7 +126,7 @@ describe('two machines and one model', () => {
 
   test('a worker killed in the middle of an answer: the stream ends with the error, and the pool serves again', async () => {
     const stream = await client.completions.create({
-      ...{ model, prompt: 'The machines are', max_tokens: 2000, temperature: 0, stream: true },
+      ...{ ...question, max_tokens: 2000, stream: true },
     })
     const answering = (async () => {
       let begun = false

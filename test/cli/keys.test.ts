@@ -72,7 +72,7 @@ test('a key is made, used, shown, counted, revoked and forgotten', async () => {
 }, 120_000)
 
 test.each([
-  [['keys', 'create'], 'missing required argument'],
+  [['keys', 'create'], '`holon keys create` needs <label>, which is missing.'],
   [['keys', 'create', 'x', '--expires', 'soon'], 'no span such as'],
   [['keys', 'create', 'x', '--requests-per-minute', '0'], 'whole number'],
   [['keys', 'create', 'x', '--lanes', 'fast'], 'lanes'],

@@ -49,6 +49,23 @@ describe('holon plan', () => {
     expect(stdout).toMatch(/^No: m4-10c:16gb is \d+ GB short: 42 GB weights, /)
   })
 
+  it('names the sources of model, quant, chips and link in its JSON as in its text', async () => {
+    const words = ['plan', 'llama-3.3-70b', '--on', '2x m4-pro-20c:48gb', '--link', 'tb5-rdma', '--explain']
+    const [text, json] = await Promise.all([holon(...words), holon(...words, '--json')])
+    type Input = { kind: string; name: string; source: string; memoryBandwidthGbS?: number }
+    const { recommended, placements } = JSON.parse(json.stdout) as {
+      recommended: string
+      placements: { id: string; explain?: { inputs: Input[] } }[]
+    }
+    const { inputs = [] } = placements.find(({ id }) => id === recommended)?.explain ?? {}
+    expect(inputs.map(({ kind }) => kind)).toEqual(['model', 'quant', 'chip', 'link'])
+    expect(inputs[2]).toMatchObject({ name: 'm4-pro-20c', memoryBandwidthGbS: 273 })
+    for (const { source } of inputs) {
+      expect(source).toMatch(/\w{3}/)
+      expect(text.stdout).toContain(source)
+    }
+  })
+
   it('gives loading, requests in flight and drafting in its JSON', async () => {
     const { code, stdout } = await holon(
       'plan',

@@ -75,6 +75,7 @@ describe('Anthropic', () => {
     if (call?.type !== 'tool_use') throw new Error('no call')
     const answer = await anthropic.messages.create({
       ...ask,
+      ...({ temperature: 0 } as object),
       messages: [
         ...ask.messages,
         { role: 'assistant', content: whole.content },
@@ -174,6 +175,7 @@ describe('OpenAI Responses', () => {
       input: [output],
       previous_response_id: whole.id,
       max_output_tokens: 30,
+      temperature: 0,
     })
     expect(answer.output[0]?.type).toBe('message')
   })

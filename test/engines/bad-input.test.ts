@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { neverEnding } from '../../src/bench/random-gguf.ts'
 import { startTiny, type TestEngine } from './embedded-engine.ts'
 
 const chat = '/v1/chat/completions'
 const user = { role: 'user', content: 'Hello' }
-const hello = { messages: [user], max_tokens: 2 }
+const hello = { messages: [user], max_tokens: 2, ...neverEnding() }
 let tiny: TestEngine
 beforeAll(async () => {
   tiny = await startTiny({ context: 256 })
@@ -122,7 +123,8 @@ describe('a chat template', () => {
       expect(refused).toMatchObject({ status: 422, error: { code: 'model_file_invalid' } })
       expect(refused.error.message).toContain('chat template cannot be read')
       expect(
-        (await broken.ask('/v1/completions', { prompt: 'a', max_tokens: 2 })).usage.completion_tokens,
+        (await broken.ask('/v1/completions', { prompt: 'a', max_tokens: 2, ...neverEnding() })).usage
+          .completion_tokens,
       ).toBe(2)
     } finally {
       await broken.close()

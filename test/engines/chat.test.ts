@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { neverEnding } from '../../src/bench/random-gguf.ts'
 import { startTiny, type TestEngine } from './embedded-engine.ts'
 
 const chat = '/v1/chat/completions'
-const hello = { model: 'tiny', messages: [{ role: 'user', content: 'Hello there' }] }
+const messages = [{ role: 'user', content: 'Hello there' }]
+/** Its answers end where the request says, or where a grammar is complete. */
+const hello = { model: 'tiny', messages, ...neverEnding() }
 let tiny: TestEngine
 beforeAll(async () => {
   tiny = await startTiny()
@@ -104,13 +107,9 @@ describe('a chat answer of the embedded engine', () => {
   })
 
   test('reports log probabilities that are a distribution over the whole vocabulary', async () => {
-    const answer = await tiny.ask(chat, {
-      ...hello,
-      max_tokens: 5,
-      temperature: 0,
-      logprobs: true,
-      top_logprobs: 20,
-    })
+    // Without a bias, which they leave out: greedily this prompt leads to no end in five tokens.
+    const settings = { max_tokens: 5, temperature: 0, logprobs: true, top_logprobs: 20 }
+    const answer = await tiny.ask(chat, { messages, ...settings })
     const entries = answer.choices[0]?.logprobs?.content ?? []
     expect(entries).toHaveLength(5)
     for (const entry of entries) {
@@ -156,22 +155,18 @@ describe('a chat answer of the embedded engine', () => {
   test('reads again only what is new of a longer conversation', async () => {
     const first = await tiny.ask(chat, { ...hello, max_tokens: 10, temperature: 0 })
     const content = first.choices[0]?.message.content
-    const messages = [
-      ...hello.messages,
-      { role: 'assistant', content },
-      { role: 'user', content: 'And more' },
-    ]
-    const second = await tiny.ask(chat, { ...hello, messages, max_tokens: 3 })
+    const longer = [...messages, { role: 'assistant', content }, { role: 'user', content: 'And more' }]
+    const second = await tiny.ask(chat, { ...hello, messages: longer, max_tokens: 3 })
     expect(second.timings.cache_n).toBeGreaterThanOrEqual(first.usage.prompt_tokens)
     expect(second.usage.prompt_tokens_details.cached_tokens).toBe(second.timings.cache_n)
   })
 
   test('goes on with an unfinished assistant message', async () => {
     const grammar = 'root ::= " world"'
-    const messages = [...hello.messages, { role: 'assistant', content: 'Hello' }]
-    const { prompt } = await tiny.ask<{ prompt: string }>('/apply-template', { messages })
+    const unfinished = { messages: [...messages, { role: 'assistant', content: 'Hello' }] }
+    const { prompt } = await tiny.ask<{ prompt: string }>('/apply-template', unfinished)
     expect(prompt.endsWith('<|im_start|>assistant\nHello')).toBe(true)
-    const answer = await tiny.ask(chat, { ...hello, messages, grammar, max_tokens: 20 })
+    const answer = await tiny.ask(chat, { ...hello, ...unfinished, grammar, max_tokens: 20 })
     expect(answer.choices[0]?.message.content).toBe(' world')
   })
 })
@@ -200,7 +195,7 @@ describe('what a model brings along', () => {
       const grammar = 'root ::= "let me see</think>\\n\\nyes"'
       const answer = await thinker.ask<{
         choices: { message: { content: string; reasoning_content: string } }[]
-      }>(chat, { ...hello, grammar, max_tokens: 50 })
+      }>(chat, { messages, grammar, max_tokens: 50 })
       expect(answer.choices[0]?.message).toMatchObject({ content: 'yes', reasoning_content: 'let me see' })
     } finally {
       await thinker.close()

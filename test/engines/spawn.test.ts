@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeExit, spawnChild } from '../../src/engines/shared/spawn.ts'
-import { spawnGuarded } from '../../src/engines/shared/spawn-guarded.ts'
+import { Guard, spawnGuarded } from '../../src/engines/shared/spawn-guarded.ts'
+import { descendants, eventually } from '../support/cli.ts'
 
 let folder: string
 beforeAll(() => {
@@ -123,12 +124,36 @@ describe('a guarded program', () => {
     expect(await child.exited).toMatchObject({ code: 127 })
   })
 
+  test('finds a guard that was up before it, and one that waits in vain is gone when it is dropped', async () => {
+    const guard = new Guard()
+    await sleep(200)
+    const said = numbers()
+    const child = await guard.run({
+      command: process.execPath,
+      args: ['-e', program],
+      onLine: said.onLine,
+    })
+    expect(await said.of('pid')).toBe(child.enginePid)
+    // It has a program: dropping it is too late.
+    await guard.drop()
+    expect(alive(child.enginePid)).toBe(true)
+    await child.stop()
+    expect([alive(child.enginePid), alive(child.pid)]).toEqual([false, false])
+
+    const before = descendants(process.pid)
+    const idle = new Guard()
+    await eventually('a guard', () => descendants(process.pid).length > before.length)
+    await idle.drop()
+    const after = descendants(process.pid)
+    expect(after.filter((pid) => !before.includes(pid))).toEqual([])
+  })
+
   test.each(['plain', 'stubborn'])('does not outlive a parent that is killed (%s)', async (kind) => {
     const script = join(folder, 'parent.mjs')
     const entry = pathToFileURL(join(process.cwd(), 'dist/engines/shared/spawn-guarded.js')).href
     writeFileSync(
       script,
-      `import { spawnGuarded } from '${entry}'
+      `import { Guard, spawnGuarded } from '${entry}'
        const child = await spawnGuarded({ command: process.execPath, args: ['-e', ${JSON.stringify(program)}, '${kind}'] })
        process.stdout.write(child.enginePid + '\\n')
        setInterval(() => undefined, 1000)`,
@@ -140,6 +165,28 @@ describe('a guarded program', () => {
     parent.kill('SIGKILL')
     await untilGone(pid)
   })
+})
+
+test('what a guarded program has started does not outlive a parent that is killed either', async () => {
+  const script = join(folder, 'grandparent.mjs')
+  const entry = pathToFileURL(join(process.cwd(), 'dist/engines/shared/spawn-guarded.js')).href
+  writeFileSync(
+    script,
+    `import { spawnGuarded } from '${entry}'
+     const onLine = (line) => process.stdout.write(line + '\\n')
+     await spawnGuarded({ command: process.execPath, args: ['-e', ${JSON.stringify(program)}, 'parent'], onLine })
+     setInterval(() => undefined, 1000)`,
+  )
+  const parent = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  parent.stdout.on('data', (chunk) => {
+    out += String(chunk)
+  })
+  while (!/child \d+\npid \d+/.test(out)) await sleep(5)
+  const pids = [...out.matchAll(/(?:child|pid) (\d+)/g)].map(([, pid]) => Number(pid))
+  expect(pids.map(alive)).toEqual([true, true])
+  parent.kill('SIGKILL')
+  for (const pid of pids) await untilGone(pid)
 })
 
 describe('how a program ended', () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { neverEnding } from '../../src/bench/random-gguf.ts'
 import { startTiny, type TestEngine, type ToolCall } from './embedded-engine.ts'
 
 const chat = '/v1/chat/completions'
@@ -24,7 +25,8 @@ const clock = {
 const ask = {
   messages: [{ role: 'user', content: 'Weather?' }],
   tools: [weather, clock],
-  max_tokens: 400,
+  // More than any text that the grammars allow.
+  max_tokens: 1500,
   temperature: 1,
   seed: 5,
 }
@@ -103,7 +105,7 @@ describe.each<[string, string, string[]]>([
       { role: 'assistant', content: null, tool_calls: [call] },
       { role: 'tool', tool_call_id: 'call_1', content: '12:00' },
     ]
-    const answer = await engine.ask(chat, { ...ask, messages, max_tokens: 2 })
+    const answer = await engine.ask(chat, { ...ask, messages, max_tokens: 2, ...neverEnding({ markers }) })
     expect(answer.usage.completion_tokens).toBe(2)
     const { prompt } = await engine.ask<{ prompt: string }>('/apply-template', { ...ask, messages })
     expect(prompt).toContain('12:00')
@@ -133,7 +135,7 @@ describe('response_format', () => {
         messages,
         seed,
         temperature: 1,
-        max_tokens: 300,
+        max_tokens: 1500,
         response_format: { type: 'json_schema', json_schema: { name: 'thing', strict: true, schema } },
       })
       const text = answer.choices[0]?.message.content ?? ''

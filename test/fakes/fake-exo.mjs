@@ -6,6 +6,9 @@
  *
  *   node fake-exo.mjs [--port 0] [--tokens 6] [--delay-ms 0] [--fault NAME]
  *
+ * A machine that is gone is in no preview any more. For tests alone, POST /test/cluster takes `nodes`, the machines that
+ * are there, and `least`, on how many the model fits at least; POST /test/fail lets a runner fail.
+ *
  * Documented faults:
  *   runner-failed    the runner fails while it loads (RunnerFailed)
  *   error-mid-stream (in a message) an error event after three tokens, then [DONE], status 200
@@ -33,7 +36,8 @@ const rowOf = (id, megabytes) => ({
   tags: [],
 })
 const catalogue = [rowOf(small, 17_000), rowOf(large, 700_000), rowOf('mlx-community/not-downloaded', 5)]
-const nodes = ['a', 'b']
+let nodes = ['a', 'b']
+let least = 1
 const instances = {}
 const runners = {}
 
@@ -64,32 +68,25 @@ function previews(_, response, __, url) {
         },
       ],
     })
-  json(response, 200, {
-    previews: [
-      {
-        ...base,
-        instance: instanceFor('two', ['a', 'b']),
-        memory_delta_by_node: { a: 9, b: 9 },
-        error: null,
-      },
-      { ...base, instance: instanceFor('one', ['a']), memory_delta_by_node: { a: 18 }, error: null },
-      {
-        ...base,
-        sharding: 'Tensor',
-        instance: instanceFor('tensor', ['a', 'b']),
-        memory_delta_by_node: { a: 9, b: 9 },
-        error: null,
-      },
-      {
-        ...base,
-        sharding: 'Tensor',
-        instance_meta: 'MlxJaccl',
-        instance: instanceFor('rdma', ['a', 'b'], 'MlxJacclInstance'),
-        memory_delta_by_node: { a: 9, b: 9 },
-        error: null,
-      },
-    ],
+  const preview = (id, on, more = {}, tag = 'MlxRingInstance') => ({
+    ...base,
+    ...more,
+    instance: instanceFor(id, on, tag),
+    memory_delta_by_node: Object.fromEntries(on.map((node) => [node, 18 / on.length])),
+    error: null,
   })
+  const tensor = { sharding: 'Tensor' }
+  const all = [
+    preview('two', ['a', 'b']),
+    preview('one', ['a']),
+    preview('tensor', ['a', 'b'], tensor),
+    preview('rdma', ['a', 'b'], { ...tensor, instance_meta: 'MlxJaccl' }, 'MlxJacclInstance'),
+  ]
+  const canBe = ({ memory_delta_by_node: on }) =>
+    Object.keys(on).length >= least && Object.keys(on).every((node) => nodes.includes(node))
+  const error = 'No cycles found with sufficient memory'
+  const refused = { ...base, instance: null, memory_delta_by_node: null, error }
+  json(response, 200, { previews: all.map((each) => (canBe(each) ? each : refused)) })
 }
 
 /** Unions are tagged by the name of their class. */
@@ -109,6 +106,11 @@ async function create(body, response) {
       ? { RunnerFailed: { errorMessage: 'Metal ran out of memory', diagnostics: [] } }
       : { RunnerReady: { prefillServerPort: null } }
   for (const id of ids) if (instances[inner.instanceId]) runners[id] = end
+}
+
+function failRunner() {
+  const [first] = Object.keys(runners)
+  runners[first] = { RunnerFailed: { errorMessage: 'RDMA peer lost', diagnostics: [] } }
 }
 
 async function chat(body, response) {
@@ -140,10 +142,9 @@ async function chat(body, response) {
     if (options['delay-ms'] > 0) await sleep(options['delay-ms'])
     if (response.destroyed) return
     if (index === 3 && fault === 'vanish') return response.end()
-    if (index === 3 && fault === 'machine-gone') nodes.pop()
+    if (index === 3 && fault === 'machine-gone') nodes = ['a']
     if (index === 3 && fault === 'runner-dies') {
-      const [first] = Object.keys(runners)
-      runners[first] = { RunnerFailed: { errorMessage: 'RDMA peer lost', diagnostics: [] } }
+      failRunner()
     }
     if (index === 3 && ['hang', 'machine-gone', 'runner-dies'].includes(fault)) {
       while (!response.destroyed) {
@@ -177,10 +178,25 @@ serve(
     'GET /state/instances': (_, response) => json(response, 200, instances),
     'GET /state/runners': (_, response) => json(response, 200, runners),
     'GET /state/topology': (_, response) => json(response, 200, { nodes, connections: {} }),
+    'GET /state/nodeIdentities': (_, response) =>
+      json(response, 200, {
+        a: { modelId: 'Mac16,9', chipId: 'Apple M4 Max', friendlyName: 'studio', osVersion: '26.2' },
+        b: { modelId: 'Mac16,5', chipId: 'Apple M4 Max', friendlyName: 'book', osVersion: '26.2' },
+        ghost: { modelId: 'Mac15,14', chipId: 'Apple M3 Ultra', friendlyName: 'ghost', osVersion: '26.2' },
+      }),
+    'POST /test/cluster': (body, response) => {
+      nodes = body.nodes ?? nodes
+      least = body.least ?? least
+      json(response, 200, {})
+    },
+    'POST /test/fail': (_, response) => {
+      failRunner()
+      json(response, 200, {})
+    },
     'GET /state/nodeMemory': (_, response) =>
       json(response, 200, {
         a: { ramTotal: { inBytes: 64e9 }, ramAvailable: { inBytes: 40e9 } },
-        b: { ramTotal: { inBytes: 32e9 }, ramAvailable: { inBytes: 30e9 } },
+        b: { ramTotal: { inBytes: 64e9 }, ramAvailable: { inBytes: 30e9 } },
         ghost: { ramTotal: { inBytes: 512e9 }, ramAvailable: { inBytes: 512e9 } },
       }),
     'GET /instance/previews': previews,

@@ -94,6 +94,7 @@ export interface MachineOptions {
   hasModel?: boolean
   build?: string
   interfaces?: NetworkInterface[]
+  diskFreeBytes?: number
 }
 
 export class FakeMachine extends FakeNode {
@@ -159,14 +160,14 @@ export class FakeMachine extends FakeNode {
 
   private inspect(model: string): Promise<MemberFacts> {
     if (this.faults.silent) return new Promise(() => undefined)
-    const { memoryBytes, header, hasModel, build, interfaces } = this.options
+    const { memoryBytes, header, hasModel, build, interfaces, diskFreeBytes } = this.options
     return Promise.resolve({
       whyNot: this.faults.whyNot,
       build: build ?? 'fake 1.0 rpc 7',
       devices: ['CPU'],
       modelPath: hasModel ? `/models/${model}.gguf` : null,
       modelBytes: hasModel ? (header?.weights.total ?? null) : null,
-      diskFreeBytes: 1e12,
+      diskFreeBytes: diskFreeBytes ?? 1e12,
       memory: { budgetBytes: memoryBytes, usedBytes: 0 },
       interfaces: interfaces ?? [ethernet(`10.0.0.${this.site.members.indexOf(this) + 1}`)],
       header: hasModel ? header : null,

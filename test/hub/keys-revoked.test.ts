@@ -1,43 +1,11 @@
-/** Keys that are revoked: at once, with a clear last word, in every dialect and wherever the answer is. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { CreateKeyResponse, KeyInfo } from '../../src/protocol/keys.ts'
-import { chat, errorOf, type Stand, startStand } from './start-hub.ts'
+/** Keys that are revoked, or expire: at once, with a clear last word, in every dialect and wherever the answer is. */
+import { describe, expect, test } from 'vitest'
+import { FakeClock } from '../../src/core/clock.ts'
+import type { KeyInfo } from '../../src/protocol/keys.ts'
+import { as, make, manage, owner, path, shareStand, stand, start } from './key-stand.ts'
+import { chat, errorOf } from './start-hub.ts'
 
-const owner = 'the-owners-own-long-secret'
-const path = '/v1/chat/completions'
-let stand: Stand
-/** One for all that can share it: making a database takes seconds. */
-let shared: Stand
-
-async function start(config: Parameters<typeof startStand>[0] = {}): Promise<void> {
-  stand = await startStand({ apiKey: owner, ...config })
-}
-beforeAll(async () => {
-  shared = await startStand({ apiKey: owner })
-})
-beforeEach(() => {
-  stand = shared
-})
-afterEach(() => (stand === shared ? undefined : stand.stop()))
-afterAll(() => shared.stop())
-
-const as = (key: string, more: Record<string, string> = {}): RequestInit => ({
-  headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...more },
-})
-
-async function make(wish: object, key = owner): Promise<CreateKeyResponse> {
-  const response = await stand.post('/fleet/v1/keys', wish, as(key))
-  expect(response.status).toBe(200)
-  return (await response.json()) as CreateKeyResponse
-}
-
-async function manage<T>(pathOf: string, body?: object): Promise<T> {
-  const response =
-    body === undefined
-      ? await fetch(stand.url + pathOf, as(owner))
-      : await stand.post(pathOf, body, as(owner))
-  return (await response.json()) as T
-}
+shareStand()
 
 describe('revoking', () => {
   test('ends a stream in its middle with a clear error, frees the engine, and lets nobody in', async () => {
@@ -114,5 +82,37 @@ describe('revoking', () => {
     const response = await stand.post('/fleet/v1/keys/revoke', { key: 'twin' }, as(owner))
     expect(response.status).toBe(400)
     expect((await errorOf(response)).error.message).toContain('2 keys are labelled "twin"')
+  })
+})
+
+describe('expiring', () => {
+  test('ends a stream in its middle, what waits and the feed of events, as revoking does', async () => {
+    const clock = new FakeClock(Date.now())
+    await start({}, [], clock)
+    stand.node.parallel = 1
+    const { key } = await make({ label: 'short', admin: true, expiresInS: 60 })
+    const { key: later } = await make({ label: 'longer', expiresInS: 7200 })
+    const stream = stand.post(path, chat('!stall', { stream: true }), as(key)).then((answer) => answer.text())
+    await expect.poll(() => stand.engine.inFlight).toBe(1)
+    const waiting = stand.post(path, chat('hello'), as(key))
+    const staying = stand.post(path, chat('hello'), as(later))
+    const feed = await fetch(`${stand.url}/fleet/v1/events`, as(key))
+    const fed = expect(feed.text()).rejects.toThrow()
+    await expect
+      .poll(async () => (await manage<{ lines: { waiting: number }[] }>('/fleet/v1/queue')).lines[0]?.waiting)
+      .toBe(2)
+    clock.advance(59_000)
+    expect(stand.engine.inFlight).toBe(1)
+    clock.advance(1_000)
+    const told = await stream
+    expect(told).toContain('"code":"invalid_api_key"')
+    expect(told).toContain('The API key \\"short\\" has expired.')
+    expect(told).not.toContain('[DONE]')
+    expect((await waiting).status).toBe(401)
+    await fed
+    expect((await staying).status).toBe(200)
+    await expect.poll(() => stand.node.held).toBe(0)
+    expect((await stand.post(path, chat('hello'), as(later))).status).toBe(200)
+    expect((await stand.post(path, chat('hello'), as(key))).status).toBe(401)
   })
 })

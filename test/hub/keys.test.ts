@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import OpenAI from 'openai'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
 import { Keys } from '../../src/hub/auth/keys.ts'
@@ -13,43 +13,10 @@ import type { KeyBook } from '../../src/hub/store/key-book.ts'
 import { type CreateKeyResponse, type KeyInfo, noLimits } from '../../src/protocol/keys.ts'
 import { FakeEngine } from './fake-engine.ts'
 import { aModel, FakeNode } from './fake-node.ts'
-import { chat, errorOf, type Stand, startStand } from './start-hub.ts'
+import { as, make, manage, owner, path, shareStand, stand, start } from './key-stand.ts'
+import { chat, errorOf } from './start-hub.ts'
 
-const owner = 'the-owners-own-long-secret'
-const path = '/v1/chat/completions'
-let stand: Stand
-/** One for all that can share it: making a database takes seconds. */
-let shared: Stand
-
-async function start(config: Parameters<typeof startStand>[0] = {}, nodes: FakeNode[] = []): Promise<void> {
-  stand = await startStand({ apiKey: owner, ...config }, nodes)
-}
-beforeAll(async () => {
-  shared = await startStand({ apiKey: owner })
-})
-beforeEach(() => {
-  stand = shared
-})
-afterEach(() => (stand === shared ? undefined : stand.stop()))
-afterAll(() => shared.stop())
-
-const as = (key: string, more: Record<string, string> = {}): RequestInit => ({
-  headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...more },
-})
-
-async function make(wish: object, key = owner): Promise<CreateKeyResponse> {
-  const response = await stand.post('/fleet/v1/keys', wish, as(key))
-  expect(response.status).toBe(200)
-  return (await response.json()) as CreateKeyResponse
-}
-
-async function manage<T>(pathOf: string, body?: object): Promise<T> {
-  const response =
-    body === undefined
-      ? await fetch(stand.url + pathOf, as(owner))
-      : await stand.post(pathOf, body, as(owner))
-  return (await response.json()) as T
-}
+shareStand()
 
 describe('a key', () => {
   test('is shown once, kept as a hash, and lets in by both headers', async () => {

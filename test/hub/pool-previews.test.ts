@@ -1,7 +1,7 @@
 /** What a hub says of pools before anything starts: previews, refusals, and what it knows of links. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { linksResponse, type PoolPreview, poolPreview } from '../../src/protocol/pools.ts'
-import { ethernet } from '../fakes/fake-pool-members.ts'
+import { ethernet, fakePoolEngine } from '../fakes/fake-pool-members.ts'
 import { GB, PoolStand, type Refusal } from './pool-stand.ts'
 
 let stand: PoolStand
@@ -86,6 +86,47 @@ describe('bad input is refused before anything starts', () => {
     expect(await refused({ name: 'no spaces' })).toContain('name')
   })
 
+  // With its engine named it was taken, and served by the one machine.
+  test('a pool of one that holds the model alone, with its engine named', async () => {
+    stand.a.options.memoryBytes = 64 * GB
+    expect(await refused({ nodes: ['a-mac'], engine: 'llama-rpc' })).toContain('two members or more')
+  })
+
+  test('a fallback that no machine has, and the pool’s own model as its fallback', async () => {
+    expect(await refused({ fallback: 'nope' })).toBe(
+      'No machine has nope, which is to answer while the pool cannot. `holon models` lists what there is; `holon pull nope` gets it.',
+    )
+    expect(await refused({ fallback: 'big' })).toContain('big cannot be its own fallback.')
+  })
+
+  test('a cable that is not there is refused by name, with those that are; one at each member is taken', async () => {
+    const isolatedLinks = (...links: string[]) => ({ isolatedLinks: links })
+    expect(await refused(isolatedLinks('a-mac:en7', 'b-mac:en0'))).toBe(
+      'a-mac has no interface called "en7". a-mac has en0 (10.0.0.1).',
+    )
+    expect(await refused(isolatedLinks('c-mac:en0'))).toContain('names no member of this pool')
+    expect(await refused(isolatedLinks('a-mac:en0'))).toContain('No cable of b-mac is vouched for')
+    expect((await stand.create(isolatedLinks('a-mac:en0', 'b-mac:en0'))).status).toBe(200)
+    await stand.served('group')
+    expect((await stand.pool()).members.map(({ wire }) => wire)).toEqual(['isolated', 'isolated'])
+  })
+
+  test('a name that is taken, whatever else is wrong', async () => {
+    await stand.create()
+    await stand.served('group')
+    const again = await stand.create({ nodes: ['c-mac'] })
+    expect(again.body.error.message).toContain('There is a pool called p already.')
+    expect((await stand.pools()).map(({ name }) => name)).toEqual(['p'])
+  })
+
+  test('too little disk for an engine that reads files on every member', async () => {
+    await stand.restartHub({ ...fakePoolEngine, id: 'mlx', title: 'fake MLX' })
+    stand.b.options.diskFreeBytes = 3 * GB
+    expect(await refused({ engine: 'mlx' })).toMatch(
+      /^b-mac has 3\.00 GB free on its disk and big takes 4\d\.\d GB\..*llama-rpc/,
+    )
+  })
+
   test('members with different builds', async () => {
     stand.b.options.build = 'fake 2.0 rpc 8'
     expect(await refused({ engine: 'llama-rpc' })).toMatch(
@@ -113,6 +154,19 @@ describe('bad input is refused before anything starts', () => {
     stand.b.faults.whyNot = null
     stand.b.pool.inspect = async () => ({ devices: 'all' }) as never
     expect(await refused({ engine: 'llama-rpc' })).toContain('is not right')
+  })
+
+  test('a file that was downloaded by half, and one that the engine does not read', async () => {
+    stand.a.options.hasModel = false
+    const [whole] = stand.a.models
+    stand.a.models = [
+      { ...whole!, problem: 'The file ends inside its tensors: 12.0 GB of 42.5 GB are there.' },
+    ]
+    expect(await refused({ engine: 'llama-rpc' })).toMatch(
+      /^a-mac has big, and its file cannot be used: The file ends inside its tensors.*Get it again there/,
+    )
+    stand.a.models = [whole!]
+    expect(await refused({ engine: 'llama-rpc' })).toContain('a-mac has big, but not as a GGUF file')
   })
 
   test('a second pool that wants a worker of the first', async () => {

@@ -39,7 +39,7 @@ describe('a pool', () => {
       ['b-mac', 1, 'encrypted'],
     ])
     expect(view.pooled.predictedTokS).toBeGreaterThan(0)
-    expect(view.choice).toContain('it fits no single member')
+    expect(view.choice).toContain('no single member can serve it')
   })
 
   test('is removed whole', async () => {
@@ -97,6 +97,19 @@ describe('when something breaks', () => {
     await stand.call('/fleet/v1/pools/retry', { name: 'p' })
     await stand.served('group')
     expect(stand.site.openParts).toBe(2)
+  })
+
+  test('a member whose port is held by another program undoes the launch whole, and serves when the port is free', async () => {
+    stand.b.faults.refuseOpen = true
+    await stand.create()
+    await eventually('two tries', () => stand.b.opened > 1)
+    expect((await stand.pool()).reason).toContain('The port of the worker is held by another program.')
+    // The end that was opened already was closed again each time.
+    await eventually('nothing to be open', () => stand.site.openParts === 0)
+    expect(stand.site.journal).not.toContain('start a')
+    stand.b.faults.refuseOpen = false
+    await stand.call('/fleet/v1/pools/retry', { name: 'p' })
+    await stand.served('group')
   })
 
   test('a part that does not confirm its end does not hold up the next group for long', async () => {

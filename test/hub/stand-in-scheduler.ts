@@ -19,8 +19,8 @@ export function startScheduler(
   nodes: readonly NodeHandle[],
   level: LevelPolicy = 'effort',
   remember = 100,
+  clock = new FakeClock(1_000_000),
 ): Bench {
-  const clock = new FakeClock(1_000_000)
   let state: CatalogueState = { mode: 'open', offers: [], rules: [] }
   const book = {
     curated: async () => 'no' as const,

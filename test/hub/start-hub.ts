@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
 import { createHub, type Hub, type HubConfig } from '../../src/hub/index.ts'
 import type { NodeHandle } from '../../src/protocol/node.ts'
@@ -22,6 +22,7 @@ export interface Stand {
 export async function startStand(
   config: Partial<HubConfig> = {},
   moreNodes: NodeHandle[] = [],
+  clock: Clock = systemClock,
 ): Promise<Stand> {
   const engine = new FakeEngine()
   await engine.start()
@@ -30,7 +31,7 @@ export async function startStand(
   const hub = createHub({
     config: { host: '127.0.0.1', port: 0, version: '0.0.0-test', home, ...config },
     nodes: [node, ...moreNodes],
-    clock: systemClock,
+    clock,
     log: silentLog,
     advice: () => 'Pull a real model.',
   })

@@ -1,13 +1,15 @@
 /** The hub with a certificate of its own: real handshakes, files that are renewed while it runs, and files that are wrong. */
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type PeerCertificate } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { readCertificate } from '../../src/core/certificate.ts'
 import { FakeClock, systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
-import { CertificateWatch, readCertificate } from '../../src/hub/certificate.ts'
+import { CertificateWatch } from '../../src/hub/certificate.ts'
 import { createHub, type Hub } from '../../src/hub/index.ts'
 import { makeCertificate, type TestCertificate } from '../support/make-certificate.ts'
 import { FakeEngine } from './fake-engine.ts'
@@ -36,7 +38,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }))
 
 describe('a certificate', () => {
-  const read = () => readCertificate(files, Date.now())
+  const read = () => readCertificate(files, Date.now(), (path) => readFile(path, 'utf8'))
 
   test('that is right is read with its end', async () => {
     expect((await read()).expiresMs).toBeGreaterThan(Date.now() + 86_400_000)

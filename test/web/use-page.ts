@@ -50,7 +50,8 @@ export class PageUnderTest {
     this.page.on('request', (request) => {
       if (!request.url().startsWith(this.hub.url)) this.trouble.push(`asked elsewhere: ${request.url()}`)
     })
-    this.page.setDefaultTimeout(8_000)
+    // Long, since a busy machine can hold a whole browser up for seconds; nobody waits for it unless a test fails.
+    this.page.setDefaultTimeout(30_000)
     await this.page.goto(this.hub.url)
     await this.page.locator('#model option').first().waitFor({ state: 'attached' })
   }

@@ -33,6 +33,8 @@ export interface LocalPoolOptions {
   findModel: MemberHost['findModel']
   memory: MemberHost['memory']
   attached?: MemberHost['attached']
+  attachedModel?: MemberHost['attachedModel']
+  hangMs?: MemberHost['hangMs']
   clock: Clock
   /** Something of what `running` tells has changed. */
   changed(): void

@@ -21,6 +21,7 @@ const kept = [
   'HOLON_MODELS_DIR',
   'HOLON_MODEL',
   'HOLON_IDLE_UNLOAD_S',
+  'HOLON_POOL_HANG_S',
   'HOLON_LOG',
 ]
 

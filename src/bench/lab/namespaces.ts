@@ -66,6 +66,8 @@ export interface Machine {
   commandWithout(folder: string): Machine['command']
   unplug(): void
   plugIn(): void
+  /** `ip` in this machine: its routes, for example. */
+  ip(...args: string[]): void
   /** Replaces its cable by another; the old one is gone whatever it was. */
   lay(cable: Cable): void
   /** UDP ports of the switch at which frames come back from a relay. */
@@ -115,6 +117,7 @@ export class Switch {
       },
       unplug: () => void run('-n', this.tag, 'link', 'set', port, 'down'),
       plugIn: () => void run('-n', this.tag, 'link', 'set', port, 'up'),
+      ip: (...args) => void run('-n', namespace, ...args),
       lay: (cable) => {
         shape(namespace, 'eth0', cable)
         shape(this.tag, port, cable)
@@ -140,21 +143,8 @@ export class Switch {
     if (this.made.includes(room)) return room
     this.namespace(room)
     const wide = ['mtu', '9200'] as const
-    run(
-      '-n',
-      this.tag,
-      'link',
-      'add',
-      'relay',
-      ...wide,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      'eth0',
-      'netns',
-      room,
-    )
+    const pair = ['type', 'veth', 'peer', 'name', 'eth0', 'netns', room]
+    run('-n', this.tag, 'link', 'add', 'relay', ...wide, ...pair)
     run('-n', this.tag, 'addr', 'add', `${switchAddress}/30`, 'dev', 'relay')
     run('-n', this.tag, 'link', 'set', 'relay', 'up')
     run('-n', room, 'addr', 'add', `${relayAddress}/30`, 'dev', 'eth0')
@@ -214,16 +204,8 @@ export class Switch {
 const returnsOf = (number: number) => ({ out: 20_000 + 2 * number, back: 20_001 + 2 * number })
 
 function shape(namespace: string, device: string, { tbf }: Cable): void {
-  const line = (verb: string, ...more: string[]) => [
-    '-n',
-    namespace,
-    'qdisc',
-    verb,
-    'dev',
-    device,
-    'root',
-    ...more,
-  ]
+  const at = ['dev', device, 'root']
+  const line = (verb: string, ...more: string[]) => ['-n', namespace, 'qdisc', verb, ...at, ...more]
   if (tbf !== null) {
     execute(tc ?? 'tc', line('replace', 'tbf', ...tbf))
     return

@@ -8,6 +8,7 @@ import { createDrivers } from '../../engines/index.ts'
 import { chips } from '../../facts/index.ts'
 import { type Check, runDoctor } from '../../profile/doctor/index.ts'
 import { profileMachine } from '../../profile/profile-machine.ts'
+import type { Config } from '../config.ts'
 import { readLock, staleLock } from '../home-lock.ts'
 import type { Printer } from '../printer.ts'
 import type { Cli, Shell } from '../shell.ts'
@@ -40,7 +41,7 @@ async function examine(cli: Cli): Promise<Check[]> {
 
 /** A doctor that gives up on a bad setting is none: it says so, and looks at the rest with the defaults. */
 function readSettings(cli: Cli): {
-  settings: { home: ReturnType<typeof homeAt>; host: string; port: number; hub: string | null }
+  settings: Pick<Config, 'home' | 'host' | 'port' | 'tls' | 'hub'>
   check: Check | null
 } {
   try {
@@ -49,7 +50,7 @@ function readSettings(cli: Cli): {
     const error = asHolonError(thrown)
     const root = resolve(cli.env.HOLON_HOME?.trim() || join(homedir(), '.holon'))
     return {
-      settings: { home: homeAt(root), host: '127.0.0.1', port: 4656, hub: null },
+      settings: { home: homeAt(root), host: '127.0.0.1', port: 4656, tls: null, hub: null },
       check: {
         ...{ id: 'settings', title: 'Settings', status: 'fail', detail: error.message },
         hint: error.hint ?? 'Correct the setting.',

@@ -5,8 +5,8 @@ import type { Progress } from '../printer.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
 
 interface LoadOptions {
-  context?: string
-  parallel?: string
+  context?: number
+  parallel?: number
   engine?: string
   keep?: boolean
   json?: boolean
@@ -16,8 +16,8 @@ export function registerLoad(program: Command, shell: Shell): void {
   program
     .command('load <model>')
     .description('Load a model into memory, and wait until it can answer.')
-    .option('--context <tokens>', 'context per answer, in tokens')
-    .option('--parallel <n>', 'answers at once')
+    .option('--context <tokens>', 'context per answer, in tokens', wholeNumber('--context', 64, 16_777_216))
+    .option('--parallel <n>', 'answers at once', wholeNumber('--parallel', 1, 256))
     .option('--engine <id>', 'engine to load it with (holon engines)')
     .option('--keep', 'keep it in memory, also after a restart, until `holon unload`')
     .option('--json', 'print one JSON document')
@@ -25,8 +25,8 @@ export function registerLoad(program: Command, shell: Shell): void {
       shell.action(async (cli, model: string, options: LoadOptions) => {
         const body = {
           model,
-          contextTokens: options.context && wholeNumber('--context', 64, 16_777_216)(options.context),
-          parallel: options.parallel && wholeNumber('--parallel', 1, 256)(options.parallel),
+          contextTokens: options.context,
+          parallel: options.parallel,
           engine: options.engine,
           keep: options.keep,
         }

@@ -145,7 +145,27 @@ function forJson(made: Plan, more: Details, explain: boolean) {
   }
 }
 
+/** Where each input of the figures comes from, each once. */
+function inputsOf({ setup }: Placement) {
+  const { model, quant, members, link } = setup
+  const all = members.map(
+    ({ hardware: { chip } }) => [`${chip.id} ${chip.memory_bandwidth_gb_s}`, chip] as const,
+  )
+  const chips = [...new Map(all).values()]
+  const inputs: { kind: string; name: string; source: string; memoryBandwidthGbS?: number }[] = [
+    { kind: 'model', name: model.id, source: model.source },
+    { kind: 'quant', name: quant.id, source: quant.source },
+    ...chips.map((chip) => ({
+      ...{ kind: 'chip', name: chip.id, source: chip.source },
+      memoryBandwidthGbS: chip.memory_bandwidth_gb_s,
+    })),
+  ]
+  if (link) inputs.push({ kind: 'link', name: link.name, source: link.source })
+  return inputs
+}
+
 const explanation = (placement: Placement) => ({
+  inputs: inputsOf(placement),
   decode: explainTerms(decodeTerms(placement.setup, placement.shares), constants.decode),
   prefill: explainTerms(prefillTerms(placement.setup, placement.shares), constants.prefill),
   provenance: constants.provenance,
@@ -238,7 +258,7 @@ function memoryText(placement: Placement): string {
   return `${formatBytes(worst.totalBytes)} of ${formatBytes(worst.limitBytes)}`
 }
 
-/** Memory as the sum it is, and where each input of the figures comes from. */
+/** Memory as the sum it is, and the inputs. */
 function printInputs(printer: Printer, placement: Placement): void {
   printer.line()
   printer.line(
@@ -251,17 +271,14 @@ function printInputs(printer: Printer, placement: Placement): void {
       ...[use.weightsBytes, use.kvBytes, use.computeBytes, use.totalBytes, use.reserveBytes].map(formatBytes),
     ]),
   )
-  const { setup } = placement
-  const inputs = new Map<string, string>([
-    [setup.model.id, setup.model.source],
-    [setup.quant.id, setup.quant.source],
-  ])
-  for (const { hardware } of setup.members) {
-    inputs.set(`${hardware.chip.id}, ${hardware.chip.memory_bandwidth_gb_s} GB/s`, hardware.chip.source)
-  }
-  if (setup.link) inputs.set(setup.link.name, setup.link.source)
   printer.line()
-  printer.table(['input', 'source'], [...inputs])
+  printer.table(
+    ['input', 'source'],
+    inputsOf(placement).map(({ name, memoryBandwidthGbS, source }) => [
+      memoryBandwidthGbS === undefined ? name : `${name}, ${memoryBandwidthGbS} GB/s`,
+      source,
+    ]),
+  )
 }
 
 function printExplanation(printer: Printer, placement: Placement): void {

@@ -11,8 +11,14 @@ export function engineOf(text: string | undefined): PoolEngineId | undefined {
   })
 }
 
-export const namesOf = (text: string): string[] =>
-  text
+/** @throws HolonError usage when it names none */
+export function namesOf(text: string): string[] {
+  const names = text
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '')
+  if (names.length > 0) return names
+  throw new HolonError('usage', '--nodes names no machine.', {
+    hint: 'It takes names separated by commas, such as --nodes oak,elm; `holon nodes` lists them.',
+  })
+}

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import { HolonError } from '../../core/errors.ts'
-import { formatBytes } from '../../core/units.ts'
 import { poolEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 import { type Cli, type Shell, wholeNumber } from '../shell.ts'
 import { registerPoolLinks } from './pool-links.ts'
 import { engineOf, namesOf } from './pool-names.ts'
 import { registerPoolPreview } from './pool-preview.ts'
+import { phaseWords, printPool, printPools } from './pool-print.ts'
 
 interface CreateFlags {
   model: string
@@ -136,92 +136,17 @@ async function listPools(cli: Cli): Promise<number> {
     printer.line('There is no pool. `holon pool preview MODEL` says what one would do.')
     return 0
   }
-  printer.table(
-    ['pool', 'model', 'answers', 'members', 'engine', 'tok/s', ''],
-    answer.pools.map((pool) => [
-      pool.name,
-      pool.model,
-      serviceWords(pool),
-      pool.members.map(({ node, state }) => (state === 'in' ? node : `(${node})`)).join(' '),
-      pool.engine,
-      speedOf(pool.service === 'solo' ? pool.solo : pool.pooled),
-      pool.reason ?? '',
-    ]),
-  )
+  printPools(printer, answer.pools)
   return 0
 }
 
-const phaseWords: Record<PoolView['phase'], string> = {
-  resting: 'waiting',
-  checking: 'looking at the members',
-  opening: 'opening the wire between the members',
-  starting: 'starting the members',
-  ready: 'serving',
-  draining: 'letting answers end',
-  stopping: 'ending the last group',
-}
-
-function serviceWords(pool: PoolView): string {
-  if (pool.service === 'group') return 'pooled'
-  if (pool.service === 'solo') return `${pool.servedBy} alone`
-  if (pool.service === 'fallback') return `fallback ${pool.fallback} on ${pool.servedBy}`
-  return pool.phase === 'resting' ? 'nobody' : phaseWords[pool.phase]
-}
-
-const speedOf = ({ measuredTokS, predictedTokS }: PoolView['pooled']): string =>
-  measuredTokS !== null
-    ? measuredTokS.toFixed(1)
-    : predictedTokS !== null
-      ? `~${predictedTokS.toFixed(1)}`
-      : '–'
-
-const bytesOf = (bytes: number | null): string => (bytes === null ? '–' : formatBytes(bytes))
-
 function tell({ printer }: Cli, pool: PoolView): void {
-  if (printer.json) {
-    printer.document(pool)
-    return
-  }
-  const good = pool.service === 'group' || pool.service === 'solo'
-  printer.line(
-    `${printer.strong(pool.name)} serves ${pool.model} with ${pool.engine}: ${good ? printer.good(serviceWords(pool)) : printer.bad(serviceWords(pool))}`,
-  )
-  if (pool.reason !== null) printer.line(`  ${pool.reason}`)
-  if (pool.nextTryMs !== null) printer.line(`  Next try at ${new Date(pool.nextTryMs).toLocaleTimeString()}.`)
-  printer.line()
-  printer.table(
-    ['rank', 'member', 'state', 'layers', 'planned', 'in memory', 'wire', ''],
-    [...pool.members]
-      .sort((a, b) => (a.rank ?? 99) - (b.rank ?? 99))
-      .map((member) => [
-        member.rank === null ? '–' : member.rank === 0 ? '0 (head)' : String(member.rank),
-        member.node,
-        member.state,
-        member.layers === null ? '–' : String(member.layers),
-        bytesOf(member.plannedBytes),
-        bytesOf(member.memoryBytes),
-        member.wire ?? '–',
-        [
-          member.why,
-          member.untilMs === null ? null : `until ${new Date(member.untilMs).toLocaleTimeString()}`,
-        ]
-          .filter((text) => text !== null)
-          .join(' '),
-      ]),
-  )
-  printer.line()
-  printer.line(`pooled  ${speedText(pool.pooled)}`)
-  if (pool.solo.node !== null) printer.line(`solo    ${speedText(pool.solo)} on ${pool.solo.node}`)
-  printer.line(pool.choice)
+  if (printer.json) printer.document(pool)
+  else printPool(printer, pool, Date.now())
 }
 
-function speedText({ measuredTokS, predictedTokS }: PoolView['pooled']): string {
-  const expected =
-    predictedTokS === null ? 'nothing expected yet' : `${predictedTokS.toFixed(1)} tok/s expected`
-  return measuredTokS === null
-    ? `${expected}, not measured yet`
-    : `${measuredTokS.toFixed(1)} tok/s measured, ${expected}`
-}
+const allServe = ({ service, members }: PoolView): boolean =>
+  service === 'group' && members.every(({ state }) => state === 'in')
 
 function registerOrder(pool: Command, shell: Shell, verb: 'retry' | 'remove', what: string): void {
   pool
@@ -233,7 +158,9 @@ function registerOrder(pool: Command, shell: Shell, verb: 'retry' | 'remove', wh
       shell.action(async (cli, name: string) => {
         const answer = await cli.hub().post<PoolView | { name: string }>(`/fleet/v1/pools/${verb}`, { name })
         if (cli.printer.json) cli.printer.document(answer)
-        else if (verb === 'remove') cli.printer.line(`${name} was removed; its members are free.`)
+        else if (!('phase' in answer)) cli.printer.line(`${name} was removed; its members are free.`)
+        else if (allServe(answer))
+          cli.printer.line(`${name} serves with all its members: there is nothing to try.`)
         else cli.printer.line(`${name} is tried again now; \`holon pool show ${name}\` says how far it is.`)
         return 0
       }),

@@ -32,6 +32,8 @@ const maxHeadBytes = 64 * 1024
 const maxLineBytes = 4 * 1024
 const lineEnd = '\r\n'
 const headEnd = Buffer.from('\r\n\r\n')
+/** A null, or half an end of a line, anywhere in a head. */
+const strayByte = /\0|\r(?!\n)|(?:^|[^\r])\n/
 const cr = 0x0d
 const lf = 0x0a
 
@@ -104,6 +106,7 @@ export class AnswerParser {
   }
 
   private takeHead(text: string): void {
+    if (strayByte.test(text)) throw new BadAnswer('The head of the answer has lines that end in two ways.')
     const first = text.indexOf(lineEnd)
     const line = first < 0 ? text : text.slice(0, first)
     const status = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/.exec(line)
@@ -194,19 +197,33 @@ function readHeaders(text: string, start: number): AnswerHeaders {
     const next = text.indexOf(lineEnd, at)
     const end = next < 0 ? text.length : next
     const colon = text.indexOf(':', at)
-    // A name may be followed by nothing but its colon: some readers take "content-length :" for another name.
-    if (colon <= at || colon >= end || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(text.slice(at, colon))) {
-      throw new BadAnswer('A header of the answer is malformed.')
-    }
-    const name = text.slice(at, colon).toLowerCase()
+    if (colon <= at || colon >= end) throw malformed()
+    const name = nameOf(text.slice(at, colon))
     const value = text.slice(colon + 1, end).trim()
-    if (/[\r\n\0]/.test(value)) throw new BadAnswer('A header of the answer is malformed.')
     const before = Object.hasOwn(headers, name) ? headers[name] : undefined
     headers[name] = before === undefined ? value : `${before}, ${value}`
     at = end + 2
   }
   return headers
 }
+
+/** Engines send the same few names in every answer: each is checked and lowered once. */
+const knownNames = new Map<string, string>()
+const mostNames = 200
+
+function nameOf(text: string): string {
+  const known = knownNames.get(text)
+  if (known !== undefined) return known
+  // A name may be followed by nothing but its colon: some readers take "content-length :" for another name.
+  if (!/^[!#$%&'*+\-.^_`|~\w]+$/.test(text)) throw malformed()
+  const name = text.toLowerCase()
+  // A copy: a piece of a text keeps the whole text in memory.
+  if (knownNames.size < mostNames && text.length < 64)
+    knownNames.set(Buffer.from(text, 'latin1').toString('latin1'), name)
+  return name
+}
+
+const malformed = () => new BadAnswer('A header of the answer is malformed.')
 
 function staysOpen(isNew: boolean, connection: string | undefined): boolean {
   if (connection === undefined) return isNew

@@ -10,13 +10,15 @@ import type { Home } from '../../core/home.ts'
 import type { LaunchSpec } from '../engine.ts'
 import { answersHealth } from '../shared/engine-process.ts'
 import type { Spawned } from '../shared/spawn.ts'
-import { spawnGuarded } from '../shared/spawn-guarded.ts'
+import { Guard } from '../shared/spawn-guarded.ts'
 
 export interface ServeOptions
   extends Pick<LaunchSpec, 'modelId' | 'embedding' | 'signal' | 'onProgress' | 'onLog'> {
   binary: string
   args: readonly string[]
   env?: NodeJS.ProcessEnv
+  /** One that is up already, to run it under. */
+  guard?: Guard
   /** Where the key lies until the process has read it. */
   home: Home
 }
@@ -51,7 +53,7 @@ async function start(spec: ServeOptions, key: { secret: string; keyFile: string 
   const errors: string[] = []
   const port = deferredPort()
   let ready = false
-  const child = await spawnGuarded({
+  const child = await (spec.guard ?? new Guard()).run({
     command: spec.binary,
     args: [...spec.args, '--host', '127.0.0.1', '--port', '0', '--api-key-file', key.keyFile],
     env: spec.env,

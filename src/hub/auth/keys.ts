@@ -11,6 +11,7 @@ import type { KeyLimits } from '../../protocol/keys.ts'
 import type { Lane } from '../../protocol/lane.ts'
 import type { KeyBook, KeyRecord } from '../store/key-book.ts'
 import { type Caller, owner } from './caller.ts'
+import { ExpiryWatch } from './expiry-watch.ts'
 import { type Key, Keyring } from './keyring.ts'
 import { Patience } from './patience.ts'
 import { hashOf, newSecret } from './secrets.ts'
@@ -47,6 +48,7 @@ export class Keys {
   readonly ring: Keyring
   private readonly options: KeysOptions
   private readonly ownerHashes: ReadonlySet<string>
+  private readonly expiry: ExpiryWatch
   private readonly patience = new Patience({ burst: 60, perSecond: 1 })
   /** Set while there may be keys and they have not been read. */
   private unreadable: HolonError | null = null
@@ -58,6 +60,7 @@ export class Keys {
     const { clock, ownerSecrets } = options
     this.options = options
     this.ring = new Keyring({ seconds: () => performance.now() / 1000, now: () => clock.now() })
+    this.expiry = new ExpiryWatch(() => this.ring.all(), clock)
     this.ownerHashes = new Set(ownerSecrets.map(hashOf))
   }
 
@@ -94,6 +97,7 @@ export class Keys {
   /** Takes over what the books say: somebody changed them. @throws HolonError store_unavailable */
   async reload(): Promise<void> {
     this.ring.replace(await this.options.book.all())
+    if (!this.ended) this.expiry.look()
     if (this.stopCounting === null) await this.count()
     this.unreadable = null
   }
@@ -102,6 +106,7 @@ export class Keys {
     this.ended = true
     this.stopTimer?.()
     this.stopCounting?.()
+    this.expiry.close()
   }
 
   /**
@@ -174,6 +179,7 @@ export class Keys {
     }
     await book.add(record, actor)
     this.ring.put(record)
+    if (!this.ended) this.expiry.look()
     log.info({ key: record.id, label: record.label, by: actor }, 'Key created.')
     if (this.stopCounting === null) await this.count()
     return { secret, key: this.ring.get(record.id)! }

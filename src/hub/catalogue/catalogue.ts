@@ -72,6 +72,8 @@ export class Catalogue {
   readonly owner: OwnerRules
   private readonly options: CatalogueOptions
   private state: CatalogueState = { mode: 'open', offers: [], rules: [] }
+  /** A pool stands for these, however it stands itself: not the owner's word, and kept nowhere. */
+  private poolRules: readonly Rule[] = []
   private rulesNow = new PlacementRules([])
   private readonly kept = new Map<string, Found>()
   private keptVersion = -1
@@ -317,7 +319,17 @@ export class Catalogue {
     this.state = state
     this.models = new Set(state.offers.filter(({ kind }) => kind === 'model').map(({ name }) => name))
     this.ids = new Set(state.offers.filter(({ kind }) => kind === 'id').map(({ name }) => name))
-    this.rulesNow = new PlacementRules(state.rules)
+    this.applyRules()
+  }
+
+  /** Placements that are reached through a pool alone. */
+  leaveToPools(placements: readonly { model: string; node: string }[]): void {
+    this.poolRules = placements.map(({ model, node }) => ({ kind: 'away', subject: model, object: node }))
+    this.applyRules()
+  }
+
+  private applyRules(): void {
+    this.rulesNow = new PlacementRules([...this.state.rules, ...this.poolRules])
     this.kept.clear()
   }
 }

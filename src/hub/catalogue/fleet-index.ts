@@ -129,15 +129,17 @@ export class FleetIndex {
 
   private replace(node: FleetNode, models: readonly NodeModel[]): void {
     this.version++
-    const before = new Map(node.placements.map((placement) => [placement.model.id, placement]))
+    const known = new Map(node.placements.map((placement) => [placement.model.id, placement]))
+    // Beside the map: of a model that a node lists twice, one placement was in no map and was never removed.
+    const left = new Set(node.placements)
     node.placements = models.map((model) => {
-      const known = before.get(model.id)
-      if (known === undefined || !isSameEdition(known.model, model)) return this.add(node, model)
-      before.delete(model.id)
-      known.model = model
-      return known
+      const placement = known.get(model.id)
+      if (placement === undefined || !isSameEdition(placement.model, model) || !left.delete(placement))
+        return this.add(node, model)
+      placement.model = model
+      return placement
     })
-    for (const gone of before.values()) this.remove(gone)
+    for (const gone of left) this.remove(gone)
   }
 
   private add(node: FleetNode, model: NodeModel): Placement {

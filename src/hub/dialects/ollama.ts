@@ -112,7 +112,7 @@ export class OllamaDoor {
 
   private async answer(exchange: DialectExchange, asked: OllamaRequest): Promise<void> {
     const { core, clock } = this.deps
-    const { node, model } = this.find(exchange, asked.model)
+    const { node, model, name } = this.find(exchange, asked.model)
     const times = { startedAt: exchange.startedAt, now: () => performance.now(), wall: () => clock.now() }
     const teller = new OllamaTeller(asked, times)
     exchange.teller = teller
@@ -128,10 +128,11 @@ export class OllamaDoor {
         stream: asked.stream,
       })
     }
-    // A tier is chosen with the whole request before it.
-    if (!isTier(asked.model)) asked.translated.body.model = model.id
-    await answerIn(core, exchange, asked.translated, teller)
-    this.keepAlive.used(model.id, asked.keepAliveMs)
+    // The variant that has this context now; else which one answers is chosen with the whole request before it.
+    const isFixed = asked.contextTokens !== undefined && !isTier(asked.model)
+    asked.translated.body.model = isFixed ? model.id : name
+    const answered = await answerIn(core, exchange, asked.translated, teller)
+    this.keepAlive.used(answered, asked.keepAliveMs)
   }
 
   /** A request without a prompt loads the model, or with `keep_alive: 0` unloads it. */
@@ -160,13 +161,17 @@ export class OllamaDoor {
   }
 
   /** Ollama's clients add `:latest` to a name without a tag. */
-  private find(exchange: DialectExchange, asked: string): { node: NodeHandle; model: NodeModel } {
+  private find(
+    exchange: DialectExchange,
+    asked: string,
+  ): { node: NodeHandle; model: NodeModel; name: string } {
     const { core } = this.deps
     try {
-      return choose(core, exchange, asked)
+      return { ...choose(core, exchange, asked), name: asked }
     } catch (error) {
       if (!asked.endsWith(':latest')) throw error
-      return choose(core, exchange, asked.slice(0, -':latest'.length))
+      const name = asked.slice(0, -':latest'.length)
+      return { ...choose(core, exchange, name), name }
     }
   }
 

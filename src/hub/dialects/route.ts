@@ -38,16 +38,19 @@ export interface DialectRoute {
   run(exchange: DialectExchange, body: unknown, ...groups: string[]): Promise<void>
 }
 
-/** The one way of a translated request: checked, answered by the gateway's core, told in the dialect. */
+/**
+ * The one way of a translated request: checked, answered by the gateway's core, told in the dialect.
+ * @returns the id of the model that answered
+ */
 export async function answerIn(
   core: AnswerDeps,
   exchange: DialectExchange,
   translated: Translated,
   teller: AnswerTeller,
-): Promise<void> {
+): Promise<string> {
   const { request, bodyFor } = checkTranslated(translated)
   exchange.teller = teller
-  await answer(core, exchange, {
+  return answer(core, exchange, {
     request,
     body: translated.body,
     bytes: Number(exchange.req.headers['content-length'] ?? 0),

@@ -59,7 +59,7 @@ export interface Asked {
 export async function withBody(
   deps: AnswerDeps,
   exchange: Exchange,
-  use: (body: Buffer) => Promise<void>,
+  use: (body: Buffer) => Promise<unknown>,
 ): Promise<void> {
   let body: Buffer | null = null
   try {
@@ -73,10 +73,11 @@ export async function withBody(
 }
 
 /**
- * Answers with the engine's answer or its error.
+ * Answers with the engine's answer or its error; never rejects.
+ * @returns the id of the model that answered
  * @throws HolonError when it cannot even be sent to a node
  */
-export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<void> {
+export function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked): Promise<string> {
   const { admission, scheduler } = deps
   const { request, body, bytes } = asked
   const { headers } = exchange.req
@@ -91,8 +92,7 @@ export async function answer(deps: AnswerDeps, exchange: Exchange, asked: Asked)
   exchange.node = headerSafe(node.name) ? node.name : node.id
   exchange.route = choice.route
   const ticket = queueUp(admission, exchange, node.id, model.id)
-  const run = new Run(deps, exchange, request, choice, ticket)
-  await run.go(asked)
+  return new Run(deps, exchange, request, choice, ticket).go(asked)
 }
 
 /** Lives as long as the process: hashes of prompts mean nothing outside it. */
@@ -128,8 +128,8 @@ class Run {
   private model: string
   private claim: Claim
   private ticket: Ticket
-  /** Nodes that failed this request. */
-  private readonly failed = new Set<string>()
+  /** Nodes that failed this request; made when one does. */
+  private failed: Set<string> | null = null
   private moves = 0
   private readonly wait: Wait
   private engine = ''
@@ -149,7 +149,7 @@ class Run {
     this.wait = new Wait(exchange, request.stream, ticket, deps.room, deps.patience)
   }
 
-  async go(asked: Asked): Promise<void> {
+  async go(asked: Asked): Promise<string> {
     try {
       for (;;) {
         const outcome = await this.attempt(asked)
@@ -170,13 +170,16 @@ class Run {
       this.deps.scheduler.over(this.claim, record)
       this.deps.onAnswer(record)
     }
+    return this.model
   }
 
   /** Engine, turn, relay. The lease is given back whatever happens. */
   private async attempt(asked: Asked): Promise<Outcome | Stale | 'elsewhere'> {
     let lease: EngineLease
+    const begun = performance.now()
     try {
-      lease = await this.hold()
+      lease = await this.wait.hold(this.node, this.model)
+      this.held(lease, (performance.now() - begun) / 1000)
     } catch (thrown) {
       if (failsElsewhereToo(asHolonError(thrown)) || !this.moveOn(true)) throw thrown
       return 'elsewhere'
@@ -226,12 +229,13 @@ class Run {
   /** Gives the request to another node that has the model, or for a tier to another model; false when there is none. */
   private moveOn(nodeFailed: boolean): boolean {
     const { admission, scheduler } = this.deps
-    const { exchange, demand, failed } = this
+    const { exchange, demand } = this
     if (exchange.gone) return false
-    if (nodeFailed) failed.add(this.node.id)
+    if (nodeFailed) this.failed = new Set(this.failed).add(this.node.id)
+    const { failed } = this
     try {
       const { id, lane, caller } = exchange
-      const question = { id, model: this.request.model, lane, demand, caller, passed: failed }
+      const question = { id, model: this.request.model, lane, demand, caller, passed: failed ?? undefined }
       const choice = scheduler.choose(question)
       const { node, model, route } = choice
       const ticket = queueUp(admission, exchange, node.id, model.id)
@@ -244,21 +248,18 @@ class Run {
       this.ticket = ticket
       this.moves++
       exchange.node = headerSafe(node.name) ? node.name : node.id
-      exchange.route = nodeFailed ? `${route}; after ${failed.size} failed` : route
+      exchange.route = nodeFailed ? `${route}; after ${failed?.size} failed` : route
       return true
     } catch {
       return false
     }
   }
 
-  private async hold(): Promise<EngineLease> {
-    const begun = performance.now()
-    const lease = await this.wait.hold(this.node, this.model)
-    this.deps.scheduler.held(this.claim, lease, (performance.now() - begun) / 1000)
+  private held(lease: EngineLease, seconds: number): void {
+    this.deps.scheduler.held(this.claim, lease, seconds)
     const { exchange } = this
     const told = exchange.route ?? ''
     if (lease.route !== undefined && !told.endsWith(lease.route)) exchange.route = `${told}; ${lease.route}`
-    return lease
   }
 
   private send(lease: EngineLease, body: Buffer): Promise<Outcome> {

@@ -69,24 +69,32 @@ export class Wait implements Waiter {
     this.over()
     this.seat = this.room.enter(this)
     return new Promise((resolve, reject) => {
-      let over = false
-      const settle = <T>(finish: (value: T) => void) => {
-        return (value: T) => {
-          if (over) return
-          over = true
+      this.giveUp = reject
+      this.exchange.onGone(this.onGone)
+      node.acquire(model, this).then(
+        (lease) => {
+          if (this.giveUp !== reject) {
+            lease.release()
+            return
+          }
           this.giveUp = null
-          finish(value)
-        }
-      }
-      const fail = settle(reject)
-      this.giveUp = fail
-      this.exchange.onGone(() => fail(new HolonError('bad_http', 'The client left.')))
-      node.acquire(model, this).then((lease) => {
-        if (over) lease.release()
-        else settle(resolve)(lease)
-      }, fail)
+          resolve(lease)
+        },
+        (error: HolonError) => {
+          if (this.giveUp === reject) this.fail(error)
+        },
+      )
     })
   }
+
+  /** Ends the wait under way, if there is one. */
+  private fail(error: HolonError): void {
+    const { giveUp } = this
+    this.giveUp = null
+    giveUp?.(error)
+  }
+
+  private readonly onGone = (): void => this.fail(new HolonError('bad_http', 'The client left.'))
 
   /** The request goes to another node. */
   moveTo(ticket: Ticket): void {
@@ -100,7 +108,7 @@ export class Wait implements Waiter {
     this.phase = 'queue'
     return new Promise((resolve, reject) => {
       this.giveUp = reject
-      this.exchange.onGone(() => reject(new HolonError('bad_http', 'The client left.')))
+      this.exchange.onGone(this.onGone)
       admitted.then(() => {
         this.giveUp = null
         resolve()
@@ -123,7 +131,7 @@ export class Wait implements Waiter {
     if (this.stream) this.tellStream(waitedMs)
     if (this.giveUp !== null && this.isTooLate()) {
       const what = this.phase === 'load' ? 'the model was loading' : 'it waited for its turn'
-      this.giveUp(
+      this.fail(
         new HolonError('deadline_exceeded', `The deadline of the request passed while ${what}.`, {
           retryAfterS: Math.min(60, Math.max(1, Math.ceil(this.ticket.etaS() ?? 5))),
         }),
@@ -131,12 +139,10 @@ export class Wait implements Waiter {
       return
     }
     if (this.phase === 'load' && !this.stream && waitedMs >= this.patience.coldMs) {
-      this.giveUp?.(stillLoading(this.progress))
+      this.fail(stillLoading(this.progress))
     }
     if (this.phase === 'queue' && waitedMs >= this.patience.queueMs) {
-      this.giveUp?.(
-        new HolonError('overloaded', 'The engine was busy all the time that this request may wait.'),
-      )
+      this.fail(new HolonError('overloaded', 'The engine was busy all the time that this request may wait.'))
     }
   }
 

@@ -66,7 +66,9 @@ export class LinkBook {
     const [entry] = this.entries(a, b)
     if (!entry) return assumedLink(null)
     const views = this.viewsOf(a, b, entry)
-    return measuredLink(views[0], views[1]) ?? assumedLink(entry.way)
+    const link = measuredLink(views[0], views[1]) ?? assumedLink(entry.way)
+    const { ends } = link
+    return inOrder(a, b) || ends === null ? link : { ...link, ends: [ends[1], ends[0]] }
   }
 
   /**

@@ -20,14 +20,20 @@ export function measuredLink(link: LinkView, back: LinkView | null): PairLink | 
     source: 'measured between the two',
     unverified: false,
   }
-  return { spec, measured: true, warnings: link.warnings }
+  return {
+    spec,
+    measured: true,
+    warnings: link.warnings,
+    ends: [link.interface.name, link.peerInterface.name],
+  }
 }
 
 export function assumedLink(way: Way | null): PairLink {
   const spec = parseLink(way === null ? 'eth-1g' : labelOf(way)) ?? parseLink('eth-1g')
   if (spec === null) throw new Error('the facts have no 1 GbE')
   const warnings = way === null ? ['No network was found that both are on: 1 GbE assumed.'] : []
-  return { spec: { ...spec, name: `${spec.name}, assumed` }, measured: false, warnings }
+  const ends = way && ([way.from.name, way.to.name] as const)
+  return { spec: { ...spec, name: `${spec.name}, assumed` }, measured: false, warnings, ends }
 }
 
 function labelOf({ kind, from, to }: Way): string {

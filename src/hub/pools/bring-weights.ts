@@ -1,6 +1,6 @@
 /** The files of a model for the members of a group, before any part is opened. */
 import { systemClock } from '../../core/clock.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
 import { distributeWeights, type WeightNode } from '../../pool/weights/distribute.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'

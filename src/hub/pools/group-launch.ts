@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { asHolonError } from '../../core/errors.ts'
 import { newId } from '../../core/ids.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
+import { lostPeer } from '../../pool/wire/lost-peer.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
@@ -74,19 +75,19 @@ export class GroupLaunch {
   }
 
   open(rank: number): void {
-    const { events, handles } = this.options
+    const { events } = this.options
     const cancel = new AbortController()
     const part: Part = { cancel, opening: Promise.resolve(null), running: null, progress: null }
     this.parts[rank] = part
     part.opening = this.openPart(rank, cancel.signal).catch((thrown) => {
-      if (!cancel.signal.aborted) events.failed(rank, this.told(rank, thrown))
+      if (!cancel.signal.aborted) this.failed(rank, sentenceOf(thrown))
       return null
     })
     void part.opening.then((open) => {
       if (open === null) return
       void open.died.then((reason) => {
         this.end(reason)
-        if (!cancel.signal.aborted) events.failed(rank, `${handles[rank]?.name}: ${reason}`)
+        if (!cancel.signal.aborted) this.failed(rank, reason)
       })
       const { listening } = open
       this.addresses[rank] = listening === null ? null : { rank, host: listening.host, port: listening.port }
@@ -137,7 +138,7 @@ export class GroupLaunch {
       part.running = await open.start(peers, { signal: part.cancel.signal, onProgress })
       if (!part.cancel.signal.aborted) events.started(rank)
     } catch (thrown) {
-      if (!part.cancel.signal.aborted) events.failed(rank, this.told(rank, thrown))
+      if (!part.cancel.signal.aborted) this.failed(rank, sentenceOf(thrown))
     }
   }
 
@@ -160,10 +161,18 @@ export class GroupLaunch {
     }
   }
 
-  private told(rank: number, thrown: unknown): string {
-    const { message, hint } = asHolonError(thrown)
-    return `${this.options.handles[rank]?.name}: ${message}${hint ? ` ${hint}` : ''}`
+  /** Of two that lost each other, the one that can still say so is not to blame. */
+  private failed(rank: number, sentence: string): void {
+    const { events, handles } = this.options
+    const culprit = lostPeer(sentence) ?? rank
+    const named = sentence.replace(/\bmember (\d+)\b/g, (word, other) => handles[Number(other)]?.name ?? word)
+    events.failed(culprit < handles.length ? culprit : rank, `${handles[rank]?.name}: ${named}`)
   }
+}
+
+function sentenceOf(thrown: unknown): string {
+  const { message, hint } = asHolonError(thrown)
+  return hint ? `${message} ${hint}` : message
 }
 
 /** One secret for each pair, made for this launch and kept in memory only. */

@@ -1,16 +1,19 @@
 /** One pool in this life of the hub: how it looks at its members, launches groups on them, and stands in the fleet. */
-import { asHolonError } from '../../core/errors.ts'
+import { asHolonError, HolonError } from '../../core/errors.ts'
 import { choosePin, type PinChoice, type SpeedFigure } from '../../pool/controller/auto-pin.ts'
 import type { PoolController } from '../../pool/controller/controller.ts'
 import type { Checked, PoolWish } from '../../pool/controller/effects.ts'
 import { poolEngine } from '../../pool/index.ts'
 import { decide, type SoloChoice } from '../../pool/preview/decide.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
+import { vouchFor } from '../../pool/preview/vouch-for.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 import { bringWeights } from './bring-weights.ts'
 import { chooseWire } from './choose-wire.ts'
+import { fallbackOn } from './fallback.ts'
 import { GroupLaunch } from './group-launch.ts'
 import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
@@ -24,6 +27,8 @@ export interface LivePoolOptions extends PoolsOptions {
   wish: PoolWish
   controller: PoolController
   speeds: SpeedBook
+  /** How its members call the model may be known better now. */
+  named(): void
 }
 
 /** A plan whose members were looked at, until it is launched or forgotten. */
@@ -63,6 +68,13 @@ export class LivePool {
     this.launch?.launch.leaveService(`the pool ${this.options.wish.name} ended`)
     this.leaveFleet()
     this.options.speeds.forget(`${this.options.wish.name}/`)
+  }
+
+  /** The model on members that reach a cluster: asked for through this pool alone. */
+  standsFor(): { model: string; node: string }[] {
+    const { wish } = this.options
+    if (!clusterEngineIds.has(wish.engine)) return []
+    return wish.members.map((node) => ({ model: this.idsOn.get(node) ?? wish.model, node }))
   }
 
   launchOf(attempt: number): GroupLaunch | null {
@@ -145,6 +157,7 @@ export class LivePool {
     const there = this.solo && this.handleOf(this.solo.node)?.state().state === 'ready' ? this.solo : null
     this.choice = choosePin({
       pinned,
+      isCluster: clusterEngineIds.has(this.options.wish.engine),
       pooled: this.pooledSpeed(),
       solo: there && { ...this.soloSpeed(), node: there.node, name: there.name },
       sinceSwitchMs: clock.now() - this.switchedMs,
@@ -159,6 +172,7 @@ export class LivePool {
     const names = modelNames(catalogue, wish.model, handles)
     this.known = names.model ?? this.known
     for (const handle of handles) this.idsOn.set(handle.id, names.on(handle))
+    this.options.named()
     const ownBytes = (node: NodeHandle) => this.ownBytes(node)
     const candidates = await lookAt(handles, { engine: wish.engine, modelOn: names.on, ownBytes })
     for (const [at, { facts }] of candidates.entries())
@@ -179,6 +193,10 @@ export class LivePool {
     this.learn(group, decision.solo, ids.length === wish.members.length)
     if (this.choice.pin !== null) return { kind: 'solo', node: this.choice.pin }
     const ordered = group.members.map(({ node }) => this.handleOf(node) as NodeHandle)
+    // Before anything starts: no try and no waiting would change it.
+    const vouching = vouchFor(question, engine, group.members)
+    if (vouching !== null && chooseWire(ordered, links, wish.isolatedLinks).mode !== 'isolated')
+      return { kind: 'refused', error: new HolonError('pool_impossible', `${vouching}.`), member: null }
     this.prepared.clear()
     this.prepared.set(attempt, { group, handles: ordered })
     return {
@@ -192,7 +210,7 @@ export class LivePool {
 
   private learn(group: GroupPlacement, solo: SoloChoice | null, whole: boolean): void {
     if (!whole) return
-    this.predictedTokS = group.placement.decodeTokS.expected
+    this.predictedTokS = group.placement.basis === 'unknown' ? null : group.placement.decodeTokS.expected
     this.solo = solo
     this.decideChoice()
   }
@@ -303,17 +321,7 @@ export class LivePool {
 
   private fallback(): Delegate | null {
     const { wish, catalogue, fleet } = this.options
-    if (wish.fallback === null) return null
-    // Not through another pool, which might fall back to this one.
-    const nodes = fleet.nodes.filter((node) => node.pool !== undefined || !node.id.startsWith('pool:'))
-    const there = nodes.filter((node) => node.state().state === 'ready')
-    const holders = there.filter((node) => modelNames(catalogue, wish.fallback ?? '', [node]).model !== null)
-    const isLoaded = (node: NodeHandle) => {
-      const id = modelNames(catalogue, wish.fallback ?? '', [node]).on(node)
-      return node.state().running.some((running) => running.id === id && running.state === 'ready')
-    }
-    const node = holders.find(isLoaded) ?? holders[0]
-    return node ? { node, model: modelNames(catalogue, wish.fallback, [node]).on(node) } : null
+    return wish.fallback === null ? null : fallbackOn(wish.fallback, catalogue, fleet.nodes)
   }
 
   private memory(): { budgetBytes: number; usedBytes: number } {
@@ -322,8 +330,13 @@ export class LivePool {
     const launch = attempt == null ? null : this.launchOf(attempt)
     const members = launch?.options.handles ?? wish.members.flatMap((id) => this.handleOf(id) ?? [])
     const used = launch?.options.handles.map((_, rank) => launch.memoryOf(rank) ?? 0) ?? []
+    const own = members.reduce((sum, node) => sum + node.state().memory.budgetBytes, 0)
+    // A cluster's memory is not that of the machine that reaches it.
+    const told = clusterEngineIds.has(wish.engine)
+      ? launch?.options.group.plan.members[0]?.facts.memory.budgetBytes
+      : undefined
     return {
-      budgetBytes: members.reduce((sum, node) => sum + node.state().memory.budgetBytes, 0),
+      budgetBytes: told ?? own,
       usedBytes: used.reduce((sum, bytes) => sum + bytes, 0),
     }
   }

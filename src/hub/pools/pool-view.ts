@@ -2,7 +2,8 @@
 
 import type { SpeedFigure } from '../../pool/controller/auto-pin.ts'
 import type { PoolStanding } from '../../pool/controller/effects.ts'
-import type { GroupPlacement } from '../../pool/preview/placement.ts'
+import type { GroupPlacement } from '../../pool/preview/placed.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolView } from '../../protocol/pools.ts'
 
 export interface ViewFacts {
@@ -45,10 +46,11 @@ export function poolView(facts: ViewFacts): PoolView {
         ...member,
         node: nameOf(node),
         rank: rank === -1 ? null : rank,
-        layers: inGroup ? (group.placement.plan.members[rank]?.layers ?? null) : null,
-        plannedBytes: inGroup ? (group.placement.placement.memory[rank]?.totalBytes ?? null) : null,
+        layers: inGroup ? group.placement.plan.members[rank]?.layers || null : null,
+        plannedBytes: inGroup ? plannedBytes(group.placement, rank) : null,
         memoryBytes: inGroup ? group.memoryOf(rank) : null,
-        wire: inGroup ? group.mode : null,
+        // A cluster's machines have ways of their own.
+        wire: inGroup && standing.ranks.length > 1 ? group.mode : null,
       }
     }),
     contextTokens: group?.placement.plan.contextTokens ?? wish.contextTokens,
@@ -58,4 +60,10 @@ export function poolView(facts: ViewFacts): PoolView {
     readySinceMs: standing.readySinceMs,
     nextTryMs: standing.nextTryMs,
   }
+}
+
+/** A cluster's one member stands for all of its machines. */
+function plannedBytes({ engine, placement }: GroupPlacement, rank: number): number | null {
+  const rows = clusterEngineIds.has(engine.id) ? placement.memory : placement.memory.slice(rank, rank + 1)
+  return rows.length === 0 ? null : rows.reduce((sum, { totalBytes }) => sum + totalBytes, 0)
 }

@@ -15,7 +15,7 @@ export interface PoolKeeper {
 
 export interface PoolsOptions {
   fleet: Fleet
-  catalogue: Pick<Catalogue, 'find'>
+  catalogue: Pick<Catalogue, 'find' | 'leaveToPools'>
   links: LinkBook
   book: PoolKeeper
   engines: readonly PoolEngine[]

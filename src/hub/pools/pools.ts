@@ -66,7 +66,7 @@ export class Pools {
   async create(wish: PoolWish): Promise<void> {
     await this.restored
     poolEngine(wish.engine, this.options.engines)
-    if (this.live.has(wish.name)) this.refuseName(wish.name)
+    this.refuseTaken(wish.name)
     this.add(wish)
     try {
       await this.ticket((ticket) => this.controller.onCreate(ticket, wish))
@@ -119,7 +119,9 @@ export class Pools {
     for (const name of [...this.live.keys()]) this.drop(name)
   }
 
-  private refuseName(name: string): never {
+  /** @throws HolonError pool_impossible when there is a pool of that name */
+  refuseTaken(name: string): void {
+    if (!this.live.has(name)) return
     throw new HolonError('pool_impossible', `There is a pool called ${name} already.`, {
       hint: `Choose another name, or remove it first: \`holon pool remove ${name}\`.`,
     })
@@ -147,12 +149,20 @@ export class Pools {
 
   private add(wish: PoolWish): void {
     const { controller, speeds } = this
-    this.live.set(wish.name, new LivePool({ wish, controller, speeds, ...this.options }))
+    const named = () => this.standForClusters()
+    this.live.set(wish.name, new LivePool({ wish, controller, speeds, named, ...this.options }))
+    this.standForClusters()
   }
 
   private drop(name: string): void {
     this.live.get(name)?.leave()
     this.live.delete(name)
+    this.standForClusters()
+  }
+
+  /** Past its pool a cluster would be asked unwatched, and exo would place the model a second time. */
+  private standForClusters(): void {
+    this.options.catalogue.leaveToPools([...this.live.values()].flatMap((pool) => pool.standsFor()))
   }
 
   private effects(): PoolEffects {

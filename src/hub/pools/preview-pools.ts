@@ -1,9 +1,10 @@
 /** `holon pool preview`: asks the machines what they bring and lets the planner compare. Nothing is started. */
 import { HolonError } from '../../core/errors.ts'
 import type { PoolEngine } from '../../pool/pool-engine.ts'
-import { oneSpeaksForAll } from '../../pool/preview/placement.ts'
+import type { Candidate } from '../../pool/preview/member.ts'
 import { previewPool } from '../../pool/preview/preview.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolPreview, PreviewRequest } from '../../protocol/pools.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { LinkBook } from '../links/link-book.ts'
@@ -38,21 +39,44 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
   for (const { members } of looked)
     for (const [at, { facts }] of members.entries())
       if (facts) links.note(nodes[at] as NodeHandle, facts.interfaces)
-  // Unasked, an engine that they do not have is noise.
-  const some = looked.filter(({ engine, members }) => {
-    const able = members.filter(({ facts }) => facts?.whyNot === null).length
-    return asked.engine !== undefined || able > (oneSpeaksForAll.has(engine.id) ? 0 : 1)
-  })
+  const some = asked.engine === undefined ? worthTelling(looked) : looked
   return previewPool({
     model: names.model?.id ?? asked.model,
     contextTokens: asked.contextTokens ?? null,
     parallel: asked.parallel ?? null,
     fallback: asked.fallback ?? null,
-    members: (some[0] ?? looked[0])?.members ?? [],
+    members: nodes.map((_, at) => asHolder(looked, at)),
     engines: some.length > 0 ? some : looked,
     link: (a, b) => links.between(a, b),
     servesAlone: (id) => nodes.some((node) => node.id === id && hasAlone(node, names.on(node))),
   })
+}
+
+interface Looked {
+  engine: PoolEngine
+  members: Candidate[]
+}
+
+/** Unasked, an engine that too few of them have for a pool is noise, and so is a machine that reaches no cluster. */
+function worthTelling(looked: readonly Looked[]): Looked[] {
+  const told = looked.map(({ engine, members }) => {
+    const inCluster = members.filter(({ facts }) => facts?.build != null)
+    return { engine, members: clusterEngineIds.has(engine.id) ? inCluster : members }
+  })
+  const able = (least: number): Looked[] =>
+    told.filter(({ engine, members }) => {
+      const count = members.filter(({ facts }) => facts?.whyNot === null).length
+      return clusterEngineIds.has(engine.id) ? members.length > 0 : count >= least
+    })
+  const pooling = able(2)
+  return pooling.length > 0 ? pooling : able(1)
+}
+
+/** A machine by itself: what it has for one engine it has, whatever the others say. */
+function asHolder(looked: readonly Looked[], at: number): Candidate {
+  const own = looked.filter(({ engine }) => !clusterEngineIds.has(engine.id))
+  const all = (own.length > 0 ? own : looked).map(({ members }) => members[at] as Candidate)
+  return all.find(({ facts }) => facts?.modelPath != null) ?? (all[0] as Candidate)
 }
 
 /** Its own engine can load the model. */

@@ -1,14 +1,18 @@
 /** Holding an engine on another machine: one stream of the tunnel, open for as long as the engine is held. */
-import { PassThrough } from 'node:stream'
-import { asHolonError, HolonError } from '../../core/errors.ts'
-import { jsonLine, readJsonLines } from '../../core/lines.ts'
+import type { PassThrough } from 'node:stream'
+import { HolonError } from '../../core/errors.ts'
+import { jsonLine } from '../../core/lines.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { EngineLease } from '../../protocol/node.ts'
-import { fromWireError, holdHeader, holdLine, maxLineBytes, nodePaths } from '../../protocol/node-wire.ts'
+import {
+  fromWireError,
+  type HeldEngine,
+  holdLine,
+  maxLineBytes,
+  nodePaths,
+} from '../../protocol/node-wire.ts'
 import type { TunnelSession } from '../../tunnel/session.ts'
-
-/** Requests inside the tunnel need an authority, which no end of it reads. */
-const origin = 'http://node'
+import { leaseOf, openLines } from './line-stream.ts'
 
 /** @throws HolonError what the node says of a failed load, tunnel_lost, tunnel_misbehaved; or the signal's reason */
 export async function holdRemote(
@@ -17,47 +21,23 @@ export async function holdRemote(
   model: string,
   options: { signal: AbortSignal; onProgress?: (progress: LoadProgress) => void },
 ): Promise<EngineLease> {
-  const upload = new PassThrough()
-  upload.write(jsonLine({ model }))
-  const { signal } = options
-  const { body, statusCode } = await session.request({
-    path: nodePaths.hold,
-    method: 'POST',
-    headers: { 'content-type': 'application/x-ndjson' },
-    body: upload,
-    headersTimeout: 15_000,
-    bodyTimeout: 0,
-    signal,
-  })
-  const lines = readJsonLines(body, maxLineBytes)
-  try {
+  const opening = { path: nodePaths.hold, first: { model }, maxLineBytes, signal: options.signal }
+  return openLines(session, opening, async ({ statusCode, upload, lines }) => {
     if (statusCode !== 200) throw unexpected(`status ${statusCode}`)
     for (;;) {
       const line = await nextLine(lines)
       if ('progress' in line) options.onProgress?.(line.progress)
       else if ('error' in line) throw fromWireError(line.error)
       else if ('died' in line) throw new HolonError('engine_crashed', line.died, { source: 'engine' })
-      else return leaseOf(session, node, line.engine, upload, lines)
+      else return held(session, node, line.engine, upload, lines)
     }
-  } catch (error) {
-    upload.destroy()
-    body.destroy()
-    throw signal.aborted ? signal.reason : asHolonError(error)
-  }
+  })
 }
 
-interface Engine {
-  hold: string
-  model: string
-  engine: string
-  parameters: string[]
-  parallel: number
-}
-
-function leaseOf(
+function held(
   session: TunnelSession,
   node: string,
-  engine: Engine,
+  engine: HeldEngine,
   upload: PassThrough,
   lines: AsyncGenerator<unknown>,
 ): EngineLease {
@@ -75,21 +55,11 @@ function leaseOf(
         if (!released) resolve(session.endedBy() ? lost : reason)
       })
   })
-  return {
-    model: engine.model,
-    engine: engine.engine,
-    origin,
-    headers: { [holdHeader]: engine.hold },
-    dispatcher: session.dispatcher,
-    parameters: new Set(engine.parameters),
-    parallel: engine.parallel,
-    died,
-    release: (stats) => {
-      if (released) return
-      released = true
-      upload.end(jsonLine({ release: stats ?? null }))
-    },
-  }
+  return leaseOf(session, engine, died, (stats) => {
+    if (released) return
+    released = true
+    upload.end(jsonLine({ release: stats ?? null }))
+  })
 }
 
 async function nextLine(lines: AsyncGenerator<unknown>) {

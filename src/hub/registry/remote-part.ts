@@ -1,16 +1,15 @@
 /** A part of a pool on another machine: one stream of the tunnel, open for as long as the part is wanted. */
-import { PassThrough } from 'node:stream'
+import type { PassThrough } from 'node:stream'
 import { asHolonError, HolonError } from '../../core/errors.ts'
-import { jsonLine, readJsonLines } from '../../core/lines.ts'
+import { jsonLine } from '../../core/lines.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { EngineLease } from '../../protocol/node.ts'
-import { fromWireError, holdHeader } from '../../protocol/node-wire.ts'
+import { fromWireError, type HeldEngine } from '../../protocol/node-wire.ts'
 import type { OpenPart, PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import { maxPoolLineBytes, type PartLine, partLine, poolPaths } from '../../protocol/pool-wire.ts'
 import type { TunnelSession } from '../../tunnel/session.ts'
+import { leaseOf, openLines } from './line-stream.ts'
 
-/** Requests inside the tunnel need an authority, which no end of it reads. */
-const origin = 'http://node'
 /** SIGTERM, then SIGKILL, and the wire's goodbye; what takes longer is left to the node. */
 const stopWithinMs = 15_000
 
@@ -39,20 +38,8 @@ async function open(
   spec: PartSpec,
   signal: AbortSignal,
 ): Promise<OpenPart> {
-  const upload = new PassThrough()
-  upload.write(jsonLine({ spec }))
-  const { body, statusCode } = await session.request({
-    path: poolPaths.part,
-    method: 'POST',
-    headers: { 'content-type': 'application/x-ndjson' },
-    body: upload,
-    headersTimeout: 15_000,
-    bodyTimeout: 0,
-    signal,
-  })
-  body.on('error', () => undefined)
-  const lines = readJsonLines(body, maxPoolLineBytes)
-  try {
+  const opening = { path: poolPaths.part, first: { spec }, maxLineBytes: maxPoolLineBytes, signal }
+  return openLines(session, opening, async ({ statusCode, upload, lines }) => {
     if (statusCode === 404) {
       throw new HolonError('pool_impossible', `Node ${node} cannot take part in pools.`, {
         hint: 'Bring Holon there to the same version as here.',
@@ -64,11 +51,7 @@ async function open(
       return new RemotePart(session, node, line.listening, upload, lines)
     if (line !== null && 'error' in line) throw fromWireError(line.error)
     throw line === null ? lostPart(node) : unexpected(node)
-  } catch (error) {
-    upload.destroy()
-    body.destroy()
-    throw signal.aborted ? signal.reason : asHolonError(error)
-  }
+  })
 }
 
 class RemotePart implements OpenPart {
@@ -190,26 +173,10 @@ class RemotePart implements OpenPart {
     }
   }
 
-  private lease(head: {
-    hold: string
-    model: string
-    engine: string
-    parameters: string[]
-    parallel: number
-  }): EngineLease {
+  private lease(head: HeldEngine): EngineLease {
     if (this.end !== null) throw new HolonError('engine_crashed', this.end, { source: 'engine' })
-    return {
-      model: head.model,
-      engine: head.engine,
-      origin,
-      headers: { [holdHeader]: head.hold },
-      dispatcher: this.session.dispatcher,
-      parameters: new Set(head.parameters),
-      parallel: head.parallel,
-      died: this.died,
-      // The node counts by the requests themselves.
-      release: () => undefined,
-    }
+    // The node counts by the requests themselves.
+    return leaseOf(this.session, head, this.died, () => undefined)
   }
 }
 

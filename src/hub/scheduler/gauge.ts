@@ -9,6 +9,9 @@ import type { Usual } from './usual.ts'
 export const bases = ['modelled', 'calibrated', 'measured'] as const
 export type Basis = (typeof bases)[number]
 
+/** How much the latest gap between two requests counts. */
+const gapWeight = 0.3
+
 /** What all models of a node share. */
 export class NodeGauge {
   readonly at: number
@@ -54,6 +57,10 @@ export class Gauge {
   readonly prefill = new Measured()
   measuredLoadS: number | null = null
 
+  /** The usual time between two requests sent here, seconds; 0 before the second. */
+  gapS = 0
+  private sentAtS = 0
+
   /** Requests ever sent here: the age of what its prompt cache holds is counted in these. */
   served = 0
   /** What it was sent before this is cached no more: the model was unloaded since. */
@@ -82,6 +89,15 @@ export class Gauge {
 
   set(what: Hot, value: number): void {
     this.numbers.gauges.values[this.at + hot[what]] = value
+  }
+
+  /** One request more goes here. */
+  sent(nowS: number): void {
+    if (this.served++ > 0) {
+      const gapS = nowS - this.sentAtS
+      this.gapS = this.served === 2 ? gapS : this.gapS + (gapS - this.gapS) * gapWeight
+    }
+    this.sentAtS = nowS
   }
 
   forget(): void {

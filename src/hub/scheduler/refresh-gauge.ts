@@ -116,7 +116,11 @@ function loadSeconds(gauge: Gauge, model: NodeModel): number {
   return warmUpS + model.sizeBytes / USUAL_DRIVE_BYTES_PER_S
 }
 
-/** What is driven out of memory must be loaded again if it is asked for, which is likelier the hotter it is. Seconds. */
+/**
+ * What is driven out of memory must be loaded again if it is asked for, which is likelier the hotter it is. By the last use
+ * alone, a model that is asked for every half hour was kept before one that is asked for every minute, and a single request
+ * for it had three models reloaded. Seconds.
+ */
 function evictionCost(gauge: Gauge, state: NodeState, model: NodeModel): number {
   const { budgetBytes, usedBytes } = state.memory
   let missing = model.sizeBytes * overFile - (budgetBytes - usedBytes)
@@ -124,11 +128,12 @@ function evictionCost(gauge: Gauge, state: NodeState, model: NodeModel): number 
   const perByte = gauge.get('loadS') / Math.max(1, model.sizeBytes)
   const coldestFirst = [...state.running].sort((a, b) => b.idleS - a.idleS)
   let cost = 0
-  for (const { memoryBytes, active, idleS } of coldestFirst) {
+  for (const { id, memoryBytes, active, idleS } of coldestFirst) {
     if (missing <= 0) break
     const bytes = memoryBytes ?? usedBytes / state.running.length
     // What answers now must end first.
-    const heat = active > 0 ? 2 : coolingS / (coolingS + idleS)
+    const gapS = gauge.node.gauges.find(({ placement }) => placement.model.id === id)?.gapS ?? 0
+    const heat = active > 0 ? 2 : coolingS / (coolingS + Math.max(idleS, gapS))
     cost += bytes * perByte * heat + (active > 0 ? 10 : 0)
     missing -= bytes
   }

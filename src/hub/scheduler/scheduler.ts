@@ -175,17 +175,18 @@ export class Scheduler {
   /** The request goes to its choice. Tell `over` exactly once. */
   claim(choice: Choice): Claim {
     const { gauge, demand, predicted } = choice
+    const nowS = this.options.clock.now() / 1000
     const claim: Claim = {
       choice,
       conditions: conditionsOf(gauge),
       isCold: gauge.get('cold') === 2 && gauge.get('inFlight') === 0,
       over: false,
     }
-    if (claim.isCold) gauge.set('loadEndS', this.options.clock.now() / 1000 + gauge.get('loadS'))
+    if (claim.isCold) gauge.set('loadEndS', nowS + gauge.get('loadS'))
     gauge.set('inFlight', gauge.get('inFlight') + 1)
     gauge.node.count(1)
     gauge.set('workS', gauge.get('workS') + predicted.serviceS)
-    gauge.served++
+    gauge.sent(nowS)
     this.affinity.sent(demand, gauge, predicted.promptTokens)
     return claim
   }

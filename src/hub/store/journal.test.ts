@@ -5,7 +5,6 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeClock } from '../../core/clock.ts'
 import { silentLog } from '../../core/log.ts'
 import { Journal } from './journal.ts'
-import { parseLines } from './rows.ts'
 
 let dir: string
 let clock: FakeClock
@@ -91,11 +90,4 @@ test('a disk that refuses keeps the lines in memory until it takes them', async 
   await journal.flush()
   expect(await content()).toEqual(['patient'])
   await journal.close()
-})
-
-test('a torn line, as a kill leaves one, costs only itself', () => {
-  const line = JSON.stringify({ kind: 'event', id: 'a', row: { time: 1, type: 'x', data: {} } })
-  const { lines, torn } = parseLines(`${line}\n{"kind":"usage","id":"b","ro\n${line}`)
-  expect(lines.map(({ id }) => id)).toEqual(['a', 'a'])
-  expect(torn).toBe(1)
 })

@@ -141,6 +141,15 @@ const pools: Migration = {
   },
 }
 
+/** What nobody asks for costs every row: no query is by model, and none by key asks for those without. */
+const fewerIndexes: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema.dropIndex('usage_model_time').execute()
+    await db.schema.dropIndex('usage_key_time').execute()
+    await sql`create index usage_key_time on usage (key_id, time) where key_id is not null`.execute(db)
+  },
+}
+
 const migrations: Record<string, Migration> = {
   '0001-usage-and-events': usageAndEvents,
   '0002-catalogue': catalogue,
@@ -148,6 +157,7 @@ const migrations: Record<string, Migration> = {
   '0004-keys': keys,
   '0005-pins': pins,
   '0006-pools': pools,
+  '0007-fewer-indexes': fewerIndexes,
 }
 
 export const migrationProvider: MigrationProvider = { getMigrations: async () => migrations }

@@ -19,12 +19,14 @@ import { Journal } from './journal.ts'
 import { PoolBook } from './pool-book.ts'
 import {
   type EventRecord,
+  eventLine,
+  idOf,
   insertLines,
-  type JournalLine,
   latestEvents,
-  parseLines,
   type UsageSummary,
   usageByModel,
+  usageLine,
+  wholeLines,
 } from './rows.ts'
 
 export interface StoreOptions {
@@ -42,7 +44,7 @@ export interface StoreOptions {
 }
 
 /** Each batch is one commit, which costs as much as some hundred rows. */
-const batchLines = 1_000
+const batchLines = 5_000
 const firstRetryMs = 5_000
 const lastRetryMs = 300_000
 
@@ -95,11 +97,11 @@ export class Store {
   }
 
   record(row: AnswerRecord): void {
-    this.remember({ kind: 'usage', id: this.makeId(), row })
+    this.remember(usageLine(this.makeId(), row))
   }
 
   event(type: string, data: Record<string, unknown>): void {
-    this.remember({ kind: 'event', id: this.makeId(), row: { time: this.options.clock.now(), type, data } })
+    this.remember(eventLine(this.makeId(), { time: this.options.clock.now(), type, data }))
   }
 
   /**
@@ -168,9 +170,9 @@ export class Store {
     return `${this.life}_${(this.counter++).toString(36)}`
   }
 
-  private remember(line: JournalLine): void {
+  private remember(line: string): void {
     if (this.closed) return
-    this.journal.append(JSON.stringify(line))
+    this.journal.append(line)
     this.unloaded++
     if (this.unloaded === this.options.loadLines) this.scheduleLoad(0)
     else if (this.stopLoadTimer === null) this.scheduleLoad(this.options.loadMs)
@@ -195,7 +197,7 @@ export class Store {
     if (files.length === 0) return
     const { kysely } = await this.open()
     for (const file of files) {
-      const { lines, torn } = parseLines(await readFile(file, 'utf8'))
+      const { lines, torn } = wholeLines(await readFile(file, 'utf8'))
       if (torn > 0) this.options.log.warn({ torn }, 'a journal file ended in a torn line, as after a kill')
       for (let at = 0; at < lines.length; at += batchLines) {
         await this.insert(kysely, lines.slice(at, at + batchLines))
@@ -206,16 +208,18 @@ export class Store {
   }
 
   /** A line that the database calls invalid must not hold up the others for ever: it alone is left out. */
-  private async insert(kysely: Database['kysely'], lines: JournalLine[]): Promise<void> {
+  private async insert(kysely: Database['kysely'], lines: readonly string[]): Promise<void> {
     try {
       await insertLines(kysely, lines)
     } catch (error) {
       if (!isDataError(error)) throw error
       if (lines.length === 1) {
-        this.options.log.error({ error, id: lines[0]!.id }, 'a usage line is not valid and was left out')
+        this.options.log.error({ error, id: idOf(lines[0]!) }, 'a usage line is not valid and was left out')
         return
       }
-      for (const line of lines) await this.insert(kysely, [line])
+      const half = Math.ceil(lines.length / 2)
+      await this.insert(kysely, lines.slice(0, half))
+      await this.insert(kysely, lines.slice(half))
     }
   }
 

@@ -7,6 +7,13 @@ import { baseFacts } from '../shared/base-facts.ts'
 
 const listWithinMs = 10_000
 
+/** Servers of one machine, whose models are asked for without a pool; exo has an engine of its own for pools. */
+const noClusters: Readonly<Record<string, string>> = {
+  ollama: 'Ollama runs on one machine and is no cluster: ask for its models without a pool.',
+  'lm-studio': 'LM Studio runs on one machine and is no cluster: ask for its models without a pool.',
+  exo: 'the server attached here is exo, on which Holon places models itself: use --engine exo.',
+}
+
 export interface AttachedHit {
   engine: AttachedEngine
   model: AttachedModel
@@ -17,11 +24,14 @@ export interface AttachedHit {
  * @throws HolonError engine_unavailable when one of them cannot be asked and no other has it
  */
 export async function findAttached(host: MemberHost, model: string): Promise<AttachedHit | null> {
+  // The node may call it otherwise than its server: two servers can have models of one name.
+  const known = host.attachedModel?.(model)
+  const name = known?.name ?? model
   let failure: unknown = null
-  for (const engine of host.attached?.() ?? []) {
+  for (const engine of known ? [known.engine] : clustersOf(host)) {
     try {
       const models = await engine.list(AbortSignal.timeout(listWithinMs))
-      const found = models.find(({ name }) => name === model)
+      const found = models.find((each) => each.name === name)
       if (found) return { engine, model: found }
     } catch (thrown) {
       failure ??= thrown
@@ -33,24 +43,33 @@ export async function findAttached(host: MemberHost, model: string): Promise<Att
 
 export async function inspectAttached(host: MemberHost, model: string): Promise<MemberFacts> {
   const facts = await baseFacts(host)
-  if ((host.attached?.() ?? []).length === 0) {
-    return {
-      ...facts,
-      whyNot: 'no server is attached: start the node with HOLON_ENGINE and HOLON_ENGINE_URL.',
-    }
-  }
+  const whyNot = whyNoCluster(host, model)
+  if (whyNot !== null) return { ...facts, whyNot }
+  const build = clustersOf(host)[0]?.title ?? null
   try {
     const hit = await findAttached(host, model)
-    if (hit === null) return facts
+    if (hit === null) return { ...facts, build }
     const { engine } = hit
     return {
       ...facts,
       build: engine.title,
-      devices: [engine.url],
+      devices: [engine.url.slice(0, 200)],
       modelPath: hit.model.name,
       modelBytes: hit.model.sizeBytes,
     }
   } catch (thrown) {
-    return { ...facts, whyNot: asHolonError(thrown).message }
+    return { ...facts, build, whyNot: asHolonError(thrown).message }
   }
+}
+
+function clustersOf(host: MemberHost): AttachedEngine[] {
+  return (host.attached?.() ?? []).filter(({ id }) => noClusters[id] === undefined)
+}
+
+function whyNoCluster(host: MemberHost, model: string): string | null {
+  const [any] = host.attached?.() ?? []
+  if (any === undefined)
+    return 'no server is attached: start the node with HOLON_ENGINE and HOLON_ENGINE_URL.'
+  const { id } = host.attachedModel?.(model)?.engine ?? clustersOf(host)[0] ?? any
+  return noClusters[id] ?? null
 }

@@ -14,6 +14,8 @@ export interface SpeedFigure {
 export interface PinQuestion {
   /** The member that runs it alone now; null while it runs pooled. */
   pinned: string | null
+  /** Its one member speaks for a cluster: there is nothing to choose between. */
+  isCluster?: boolean
   pooled: SpeedFigure
   /** The member that would be fastest alone; null when it fits none. */
   solo: (SpeedFigure & { node: string; name: string }) | null
@@ -38,8 +40,9 @@ const figure = ({ measuredTokS, predictedTokS }: SpeedFigure): string =>
     ? `${measuredTokS.toFixed(1)} tok/s measured`
     : `${(predictedTokS ?? 0).toFixed(1)} tok/s expected`
 
-export function choosePin({ pinned, pooled, solo, sinceSwitchMs }: PinQuestion): PinChoice {
-  if (solo === null) return { pin: null, why: 'It runs pooled: it fits no single member.' }
+export function choosePin({ pinned, isCluster, pooled, solo, sinceSwitchMs }: PinQuestion): PinChoice {
+  if (isCluster) return { pin: null, why: 'Its cluster answers: no member could by itself.' }
+  if (solo === null) return { pin: null, why: 'It runs pooled: no single member can serve it.' }
   const alone = solo.measuredTokS ?? solo.predictedTokS
   const together = pooled.measuredTokS ?? pooled.predictedTokS
   if (alone === null || together === null || alone <= 0)

@@ -1,10 +1,12 @@
 /**
  * All pools of a hub. It gives each pool's events to its machine, and keeps members from being promised twice: a
- * machine's part of one engine belongs to one pool from its making to its removal.
+ * machine's part of one engine belongs to one pool from its making to its removal, except where that engine is a
+ * cluster by itself.
  */
 import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import {
   type Checked,
   defaultPoolPolicy,
@@ -130,16 +132,20 @@ export class PoolController {
       return new HolonError('pool_impossible', `There is a pool called ${wish.name} already.`, { hint })
     }
     for (const pool of this.pools.values()) {
-      if (pool.wish.engine !== wish.engine) continue
+      // A cluster serves many models at once; every other engine takes the machine.
+      if (pool.wish.engine !== wish.engine || clusterEngineIds.has(wish.engine)) continue
       const shared = wish.members.find((node) => pool.wish.members.includes(node))
       if (shared === undefined) continue
-      const message = `${shared} takes part in the pool ${pool.wish.name} with ${wish.engine} already; a machine can be in one pool per engine.`
-      const hint = `Leave ${shared} out, or remove the other pool: \`holon pool remove ${pool.wish.name}\`.`
+      const name = this.effects.nameOf(shared)
+      const message = `${name} takes part in the pool ${pool.wish.name} with ${wish.engine} already; a machine can be in one pool per engine.`
+      const hint = `Leave ${name} out, or remove the other pool: \`holon pool remove ${pool.wish.name}\`.`
       return new HolonError('pool_impossible', message, { hint })
     }
     const away = wish.members.find((node) => !this.here.has(node))
     if (away === undefined) return null
-    return new HolonError('pool_impossible', `${away} is not ready.`, { hint: '`holon nodes` says why.' })
+    return new HolonError('pool_impossible', `${this.effects.nameOf(away)} is not ready.`, {
+      hint: '`holon nodes` says why.',
+    })
   }
 
   private find(name: string): PoolMachine {

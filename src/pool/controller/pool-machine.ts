@@ -16,6 +16,7 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { Checked, GroupPlan, PoolEffects, PoolPolicy, PoolStanding, PoolWish } from './effects.ts'
 import { GroupRun } from './group-run.ts'
 import { MemberTable } from './member-table.ts'
@@ -38,6 +39,8 @@ export class PoolMachine {
   readonly wish: PoolWish
   private readonly deps: MachineDeps
   private readonly members: MemberTable
+  /** Its one member is the way to a cluster: nobody can do without it, and it is asked again soon. */
+  private readonly isCluster: boolean
   private readonly timers: NamedTimers<'check' | 'wake' | 'stable'>
   /** The look at members that is awaited: of one to be formed, or of a group that may grow. */
   private check: { attempt: number; members: readonly string[] } | null = null
@@ -64,6 +67,7 @@ export class PoolMachine {
     this.deps = deps
     this.members = new MemberTable(wish.members, deps.policy, deps.clock)
     this.timers = new NamedTimers(deps.clock)
+    this.isCluster = clusterEngineIds.has(wish.engine)
   }
 
   standing(): PoolStanding {
@@ -212,7 +216,8 @@ export class PoolMachine {
       effects.refused(ticket, error)
       return
     }
-    const blamed = this.members.setUnfit(culprit, error.message, policy.backoffMaxMs)
+    const againMs = this.isCluster ? policy.settleMs : policy.backoffMaxMs
+    const blamed = this.members.setUnfit(culprit, error.message, againMs)
     // The others may do without it.
     if (blamed && this.members.candidates().length > 0) {
       this.reason = error.message
@@ -260,7 +265,7 @@ export class PoolMachine {
   }
 
   private onFailed(member: string | null, reason: string): void {
-    this.members.fail(member)
+    this.members.fail(this.isCluster ? null : member)
     this.noteFailure()
     this.reason = reason
     this.broke = reason

@@ -56,7 +56,7 @@ async function drained(response: Response): Promise<string> {
 test('brings the memory of its live machines together, and not that of one that is gone', async () => {
   const facts = await exoPool.inspect(host, model)
   expect(facts).toMatchObject({ whyNot: null, modelPath: model, devices: ['a', 'b'] })
-  expect(facts.memory).toEqual({ budgetBytes: 96e9, usedBytes: 26e9 })
+  expect(facts.memory).toEqual({ budgetBytes: 128e9, usedBytes: 58e9 })
 })
 
 test('without exo it says so and what to do', async () => {

@@ -14,7 +14,7 @@ import type { ExoSettings } from './layout.ts'
 const lookEveryMs = 250
 const registeredWithinMs = 30_000
 
-type Preview = Record<string, unknown>
+export type Preview = Record<string, unknown>
 
 /**
  * The preview to take: RDMA before TCP, then the fewest machines. Pure.
@@ -25,12 +25,10 @@ export function choosePreview(
   { sharding }: ExoSettings,
   model: string,
 ): Preview {
+  const best = bestPreview(previews, sharding)
+  if (best !== null) return best
   const wanted = previews.filter((preview) => preview.sharding === sharding)
-  const possible = wanted.filter((preview) => preview.instance != null && preview.error == null)
-  possible.sort((a, b) => rdmaFirst(a) - rdmaFirst(b) || machinesOf(a) - machinesOf(b))
-  const [best] = possible
-  if (best !== undefined) return best
-  const told = [...wanted, ...previews].map(({ error }) => error).find((error) => typeof error === 'string')
+  const told = refusalIn(wanted) ?? refusalIn(previews)
   throw new HolonError(
     'pool_impossible',
     `exo cannot place ${model} as ${sharding}: ${told ?? 'it offers no such split'}.`,
@@ -41,12 +39,41 @@ export function choosePreview(
   )
 }
 
-function rdmaFirst(preview: Preview): number {
-  return preview.instance_meta === 'MlxJaccl' ? 0 : 1
+export function canBeHad({ instance, error }: Preview): boolean {
+  return instance != null && error == null
 }
 
-function machinesOf(preview: Preview): number {
-  return Object.keys(record(preview.memory_delta_by_node)).length
+/** Null when none of them can be had. */
+function bestPreview(previews: readonly Preview[], sharding: ExoSettings['sharding']): Preview | null {
+  const possible = previews.filter((preview) => preview.sharding === sharding && canBeHad(preview))
+  possible.sort(
+    (a, b) => Number(usesRdma(b)) - Number(usesRdma(a)) || machinesOf(a).length - machinesOf(b).length,
+  )
+  return possible[0] ?? null
+}
+
+/** exo's first word on why it cannot place a model so. */
+export function refusalIn(previews: readonly Preview[]): string | null {
+  return previews.map(({ error }) => text(error)).find((error) => error !== null) ?? null
+}
+
+export function usesRdma(preview: Preview): boolean {
+  return preview.instance_meta === 'MlxJaccl'
+}
+
+/** Ids of the machines that would take part. */
+export function machinesOf(preview: Preview): string[] {
+  return Object.keys(record(preview.memory_delta_by_node))
+}
+
+/** Every placement that exo thinks of now, those that it refuses among them. @throws HolonError engine_unavailable */
+export async function listPreviews(
+  exo: EngineAddress,
+  model: string,
+  signal: AbortSignal,
+): Promise<Preview[]> {
+  const asked = `/instance/previews?model_id=${encodeURIComponent(model)}`
+  return rows(field(await askJson(exo, asked, { signal, withinMs: 60_000 }), 'previews'))
 }
 
 /** The instance that exo would make, as it offered it, with its id. @throws HolonError pool_impossible, engine_unavailable */
@@ -56,9 +83,7 @@ export async function previewInstance(
   settings: ExoSettings,
   signal: AbortSignal,
 ): Promise<{ id: string; instance: unknown }> {
-  const asked = `/instance/previews?model_id=${encodeURIComponent(model)}`
-  const previews = rows(field(await askJson(exo, asked, { signal, withinMs: 60_000 }), 'previews'))
-  const { instance } = choosePreview(previews, settings, model)
+  const { instance } = choosePreview(await listPreviews(exo, model, signal), settings, model)
   // Tagged by the name of its class: `{"MlxRingInstance":{"instanceId":…}}`.
   const id = text(field(Object.values(record(instance))[0], 'instanceId'))
   if (id === null) throw failed(`exo offers an instance of ${model} without an id.`)

@@ -5,22 +5,29 @@
 import type { Serving } from '../../engines/llama-server/serve.ts'
 
 /** A batch of a long prompt on slow machines takes a minute; twice that is no work any more. Milliseconds. */
-const stallMs = 150_000
-/** Silence that is worth asking the engine about. */
+const usualHangMs = 150_000
+/** Silence that is worth asking the engine about, at most. */
 const suspectMs = 20_000
 const askMs = 5_000
 
 export class AnswerProgress {
-  private readonly serving: Serving
+  private readonly serving: Pick<Serving, 'origin' | 'headers'>
   private readonly bytes: () => number
+  private readonly hangMs: number
   private readonly now: () => number
   private active = 0
   private signature = ''
   private movedAt: number
 
-  constructor(serving: Serving, bytes: () => number, now: () => number = () => performance.now()) {
+  /** @param hangMs how long nothing may move while an answer is under way */
+  constructor(
+    serving: Pick<Serving, 'origin' | 'headers'>,
+    bytes: () => number,
+    { hangMs = usualHangMs, now = () => performance.now() }: { hangMs?: number; now?: () => number } = {},
+  ) {
     this.serving = serving
     this.bytes = bytes
+    this.hangMs = hangMs
     this.now = now
     this.movedAt = now()
   }
@@ -40,12 +47,12 @@ export class AnswerProgress {
     const bytes = this.bytes()
     if (!this.signature.startsWith(`${bytes} `)) return this.moved(`${bytes} `)
     const silentMs = this.now() - this.movedAt
-    if (silentMs < suspectMs) return null
+    if (silentMs < Math.min(suspectMs, this.hangMs / 2)) return null
     const slots = await this.slots()
     if (slots === 'idle') return this.moved(`${bytes} idle`)
     // An engine that cannot even be asked is judged by the wire alone.
     if (slots !== null && this.signature !== `${bytes} ${slots}`) return this.moved(`${bytes} ${slots}`)
-    if (silentMs < stallMs) return null
+    if (silentMs < this.hangMs) return null
     return `The pool hangs: no answer has got on for ${Math.round(silentMs / 1000)} s.`
   }
 

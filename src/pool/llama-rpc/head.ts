@@ -1,16 +1,15 @@
 import { HolonError } from '../../core/errors.ts'
-import { commandLine } from '../../engines/llama-server/launch.ts'
 import { llamaServerParameters } from '../../engines/llama-server/parameters.ts'
 import { type Serving, serveLlama } from '../../engines/llama-server/serve.ts'
-import { allottedThreads } from '../../engines/shared/allotted-threads.ts'
 import type { ModelShape } from '../../engines/shared/model-shape.ts'
 import type { EngineLease } from '../../protocol/lease.ts'
 import type { PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
 import type { Wire } from '../wire/wire.ts'
 import { AnswerProgress } from './answer-progress.ts'
+import { headCommand } from './head-command.ts'
 import type { LlamaRpcBuild } from './inspect.ts'
-import { deviceArguments, type HeadSettings } from './layout.ts'
+import type { HeadSettings } from './layout.ts'
 import { LlamaPart, type StartOptions } from './part.ts'
 import { noRdma } from './worker-process.ts'
 
@@ -35,7 +34,7 @@ export class HeadPart extends LlamaPart {
   }
 
   protected async run(peers: readonly PeerAddress[], options: StartOptions): Promise<RunningPart> {
-    const { spec, settings, host, build, wire } = this.options
+    const { spec, settings, host, build, wire, modelPath, shape } = this.options
     const { signal, onProgress = () => undefined } = options
     onProgress({ phase: 'joining the other members', percent: null, etaS: null })
     const workers = settings.workers.map(({ rank }) => peerOf(peers, rank))
@@ -46,7 +45,11 @@ export class HeadPart extends LlamaPart {
       modelId: spec.model,
       embedding: false,
       binary: build.server.path,
-      args: this.commandLine(endpoints),
+      guard: this.guard,
+      args: headCommand({
+        ...{ settings, modelPath, shape, endpoints },
+        ...{ modelId: spec.model, flags: build.server.flags },
+      }),
       env: {
         ...process.env,
         ...(spec.wire.mode === 'isolated' ? {} : noRdma),
@@ -56,7 +59,7 @@ export class HeadPart extends LlamaPart {
       onLog: (line) => host.log.debug({ pool: spec.pool }, line),
       signal,
     })
-    const progress = new AnswerProgress(serving, () => wire.bytes())
+    const progress = new AnswerProgress(serving, () => wire.bytes(), { hangMs: host.hangMs })
     this.progress = progress
     this.watch(serving.child)
     return this.runningPart(() => this.lease(serving, progress))
@@ -64,32 +67,6 @@ export class HeadPart extends LlamaPart {
 
   protected async look(): Promise<string | null> {
     return (await this.progress?.look()) ?? null
-  }
-
-  private commandLine(endpoints: readonly string[]): string[] {
-    const { settings, spec, build, modelPath, shape } = this.options
-    const { contextTokens, parallel } = settings
-    const threads = settings.threads ?? allottedThreads()
-    const { flags } = build.server
-    const args = commandLine(flags, {
-      ...{ modelId: spec.model, modelPath, parallel, threads, embedding: false },
-      ...{ contextTokens, pooling: shape.pooling },
-    })
-    args.push(...deviceArguments(settings, shape.layers, endpoints))
-    // Its own search for a fit would undo the plan.
-    if (!args.includes('--fit') && flags.has('--fit')) args.push('--fit', 'off')
-    // Its prompt cache, 8 GiB of this machine's memory by itself, would fetch the KV of far layers over the wire.
-    if (flags.has('--cache-ram')) args.push('--cache-ram', '0')
-    for (const { path, scale } of settings.lora) {
-      if (path.includes(',')) {
-        throw new HolonError(
-          'pool_impossible',
-          `The adapter's path ${path} holds a comma, which llama.cpp cannot read.`,
-        )
-      }
-      args.push(...(scale === 1 ? ['--lora', path] : ['--lora-scaled', `${path}:${scale}`]))
-    }
-    return args
   }
 
   private lease({ origin, headers }: Serving, progress: AnswerProgress): EngineLease {

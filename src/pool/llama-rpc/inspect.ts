@@ -15,8 +15,6 @@ export interface LlamaRpcBuild {
   worker: string
   /** `llama.cpp 0.5.0-dev (build 1) rpc 7.0.0`. */
   build: string
-  /** GPUs as llama.cpp names them; `CPU` when there is none. */
-  devices: string[]
 }
 
 const installHint = 'Run `holon engines install llama.cpp` there.'
@@ -26,10 +24,13 @@ export async function inspectLlamaRpc(host: MemberHost, model: string): Promise<
   const here = host.findModel(model)
   const mine = { ...facts, modelPath: here?.path ?? null, modelBytes: here?.sizeBytes ?? null }
   if (typeof found === 'string') return { ...mine, whyNot: found }
-  return { ...mine, build: found.build, devices: found.devices }
+  return { ...mine, build: found.build, devices: await listDevices(found.server.path) }
 }
 
-/** The build that is used here, or one sentence why there is none. */
+/**
+ * The build that is used here, or one sentence why there is none. Remembered per file: a part that is opened right after
+ * its member was looked at must not wait for the programs to tell it all once more, GPUs least of all.
+ */
 export async function findLlamaRpc(host: MemberHost): Promise<LlamaRpcBuild | string> {
   const places = llamaServerPlaces(host.home)
   const server = await findLlamaServer(places, { rpc: true })
@@ -41,9 +42,9 @@ export async function findLlamaRpc(host: MemberHost): Promise<LlamaRpcBuild | st
     return `${why}. ${installHint}`
   }
   const worker = server.rpcWorker
-  const [devices, protocol] = await Promise.all([listDevices(server.path), protocolOf(worker)])
+  const protocol = await protocolOf(worker)
   if (protocol === null) return `The RPC worker ${worker} does not run. ${installHint}`
-  return { server, worker, build: `llama.cpp ${server.version} rpc ${protocol}`, devices }
+  return { server, worker, build: `llama.cpp ${server.version} rpc ${protocol}` }
 }
 
 const known = new Map<string, Promise<string | null>>()
@@ -68,6 +69,7 @@ async function ask(binary: string): Promise<string | null> {
   }
 }
 
+/** GPUs as llama.cpp names them; `CPU` when there is none. Asked anew each time: a card may have come or gone. */
 function listDevices(server: string): Promise<string[]> {
   return new Promise((resolve) => {
     execFile(server, ['--list-devices'], { timeout: 15_000 }, (_, stdout, stderr) => {

@@ -1,7 +1,7 @@
 /** What both kinds of parts have: one end, told once, and everything of theirs gone after it. */
 import { systemClock } from '../../core/clock.ts'
 import { asHolonError, HolonError } from '../../core/errors.ts'
-import type { Spawned } from '../../engines/shared/spawn.ts'
+import { Guard, type Guarded } from '../../engines/shared/spawn-guarded.ts'
 import { residentMemory } from '../../profile/process-memory.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
 import type { OpenPart, PeerAddress, RunningPart } from '../../protocol/pool.ts'
@@ -22,10 +22,12 @@ export abstract class LlamaPart implements OpenPart {
   readonly died: Promise<string>
   readonly listening: OpenPart['listening']
   protected readonly wire: Wire
+  /** Up from the opening on, so that the start does not wait for it. */
+  protected readonly guard = new Guard()
   /** Aborted when the part ends, with the reason. */
   protected readonly ended = new AbortController()
   private tellDied: (sentence: string) => void = () => undefined
-  private child: (Spawned & { enginePid: number }) | null = null
+  private child: Guarded | null = null
   private cancelLook: () => void = () => undefined
   private stopping: Promise<void> | null = null
   private lostWire: string | null = null
@@ -82,7 +84,7 @@ export abstract class LlamaPart implements OpenPart {
   }
 
   /** From now on the end of the process is the end of the part. */
-  protected watch(child: Spawned & { enginePid: number }): void {
+  protected watch(child: Guarded): void {
     this.child = child
     void child.exited.then(async ({ reason }) => this.die((await this.betterReason()) ?? reason))
     this.lookAgain()
@@ -95,7 +97,7 @@ export abstract class LlamaPart implements OpenPart {
     this.tellDied(sentence)
     // Peers hear of it at once; an engine that is broken or stopped would use none of its grace.
     this.stopping = this.end(async () => {
-      await Promise.all([this.wire.close(), this.child?.stop(0)])
+      await Promise.all([this.wire.close(sentence), this.child?.stop(0)])
     })
   }
 
@@ -103,6 +105,7 @@ export abstract class LlamaPart implements OpenPart {
     this.cancelLook()
     this.ended.abort(new HolonError('engine_unavailable', 'The part was stopped.'))
     await all().catch(() => undefined)
+    await this.guard.drop()
     await this.afterEnd().catch(() => undefined)
   }
 

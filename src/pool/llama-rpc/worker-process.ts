@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { HolonError } from '../../core/errors.ts'
 import type { Spawned } from '../../engines/shared/spawn.ts'
-import { spawnGuarded } from '../../engines/shared/spawn-guarded.ts'
+import { Guard } from '../../engines/shared/spawn-guarded.ts'
 import { freePort } from '../wire/listen.ts'
 import { probeIdleWorker, type WorkerWord } from './worker-probe.ts'
 
@@ -15,6 +15,8 @@ export interface WorkerOptions {
   cache: string | null
   /** Let it negotiate remote direct memory access: on an isolated link only, for nothing encrypts it. */
   rdma: boolean
+  /** One that is up already, to run it under. */
+  guard?: Guard
   onLine?(line: string): void
   signal?: AbortSignal
 }
@@ -30,11 +32,13 @@ export const noRdma = { GGML_RPC_NO_RDMA: '1' } as const
 
 const attempts = 3
 const startWithinMs = 20_000
+/** It listens some 15 ms after its start, and says nothing of it that is not held back in a pipe. */
+const lookEveryMs = 5
 
 /** @throws HolonError engine_unavailable, pool_wire_failed; the signal's reason. Nothing is left behind then */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   for (let attempt = 1; ; attempt++) {
-    const started = await tryStart(options)
+    const started = await tryStart(options, attempt === 1 ? options.guard : undefined)
     if ('child' in started) return started
     // Somebody took the port between our looking and its binding: look for another.
     if (attempt < attempts && /socket|bind|address/i.test(started.why)) continue
@@ -45,12 +49,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 }
 
-async function tryStart(options: WorkerOptions): Promise<Worker | { why: string }> {
+async function tryStart(options: WorkerOptions, guard: Guard | undefined): Promise<Worker | { why: string }> {
   const { host, signal } = options
   const port = await freePort(host)
   if (options.cache !== null) await mkdir(options.cache, { recursive: true, mode: 0o700 })
   signal?.throwIfAborted()
-  const child = await spawnGuarded({
+  const child = await (guard ?? new Guard()).run({
     ...commandLine(options, port),
     env: environment(options),
     onLine: options.onLine,
@@ -69,7 +73,7 @@ async function tryStart(options: WorkerOptions): Promise<Worker | { why: string 
       signal?.throwIfAborted()
       return { why: `It did not answer within ${startWithinMs / 1000} s.` }
     }
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs))
   }
 }
 

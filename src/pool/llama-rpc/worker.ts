@@ -31,6 +31,7 @@ export class WorkerPart extends LlamaPart {
     const keep = settings.cache && (await makeRoom(host.home, settings.limitBytes))
     const worker = await startWorker({
       binary: build.worker,
+      guard: this.guard,
       host: wire.engineHost,
       devices: settings.devices,
       threads: settings.threads ?? workerThreads(),

@@ -88,7 +88,7 @@ class MlxPart implements OpenPart {
     this.listening = wire.listening
     this.life = new PartLife(spec, host.log)
     this.died = this.life.died
-    void this.life.closes(() => wire.close())
+    void this.life.closes(() => wire.close(this.life.cause))
     void wire.lost.then((why) => this.life.die(withComplaint(why, this.child)))
   }
 

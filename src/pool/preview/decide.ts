@@ -1,9 +1,11 @@
 /** What a pool does with the members it has: a group of all of them, one alone, or nothing, and why. Pure. */
 import { HolonError } from '../../core/errors.ts'
 import type { Placement } from '../../planner/index.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolEngine } from '../pool-engine.ts'
 import type { Candidate } from './member.ts'
-import { type GroupPlacement, type Obstacle, oneSpeaksForAll, placeGroup, placeSolo } from './placement.ts'
+import type { GroupPlacement, Obstacle } from './placed.ts'
+import { placeGroup, placeSolo } from './placement.ts'
 import type { PoolQuestion } from './question.ts'
 
 export type Decision =
@@ -21,13 +23,16 @@ export interface SoloChoice {
 export function decide(question: PoolQuestion, engine: PoolEngine, members: readonly Candidate[]): Decision {
   const placed = placeGroup(question, engine, members)
   // A cluster's one member is no machine of its own.
-  const solo = oneSpeaksForAll.has(engine.id) ? null : bestSolo(question, members)
+  const solo = clusterEngineIds.has(engine.id) ? null : bestSolo(question, members)
   if ('group' in placed) return { kind: 'group', group: placed.group, solo }
   // What is left of a pool may be one machine. Two or more that cannot pool are told why instead.
   if (members.length === 1 && solo !== null) return { kind: 'solo', solo }
   return {
     kind: 'refused',
-    obstacle: members.length === 1 ? alone(question, members, placed.obstacle) : placed.obstacle,
+    obstacle:
+      members.length === 1 && !clusterEngineIds.has(engine.id)
+        ? alone(question, members, placed.obstacle)
+        : placed.obstacle,
   }
 }
 

@@ -38,9 +38,14 @@ export function machineOf(member: Candidate): Machine | null {
 }
 
 /** What could be freed on a member that is short, in words; empty when nothing could. */
-export function whatCouldGo({ state }: Candidate): string {
-  const loaded = state.running.filter((model) => (model.memoryBytes ?? 0) > 0)
+export function whatCouldGo({ name, state, ownBytes }: Candidate): string {
+  // What this very pool holds goes by itself.
+  const loaded = ownBytes > 0 ? [] : state.running.filter((model) => (model.memoryBytes ?? 0) > 0)
   if (loaded.length === 0) return ''
-  const named = loaded.slice(0, 3).map((model) => `${model.id} (${formatBytes(model.memoryBytes ?? 0)})`)
-  return ` In memory there now: ${named.join(', ')}; \`holon unload MODEL\` frees it.`
+  const named = loaded.slice(0, 3).map(({ id, memoryBytes }) => `${id} (${formatBytes(memoryBytes ?? 0)})`)
+  const pool = loaded
+    .map(({ id }) => /^(.+), part \d+ of \d+$/.exec(id)?.[1])
+    .find((one) => one !== undefined)
+  const order = pool === undefined ? 'holon unload MODEL' : `holon pool remove ${pool}`
+  return ` In memory on ${name} now: ${named.join(', ')}; \`${order}\` frees it.`
 }

@@ -2,10 +2,9 @@
  * One placement of a model on named members with one engine: whether it can be, how it is split, how fast it will be. Pure.
  * Whatever speaks against it is found here, before anything is started.
  */
-import { asHolonError, HolonError } from '../../core/errors.ts'
+import { asHolonError } from '../../core/errors.ts'
 import { formatBytes } from '../../core/units.ts'
 import {
-  type LoadTime,
   loadTime,
   type Machine,
   type Placement,
@@ -14,60 +13,49 @@ import {
   soloPlacement,
   tensorPlacement,
 } from '../../planner/index.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolEngine, PoolPlan } from '../pool-engine.ts'
 import { type Candidate, machineOf, whatCouldGo } from './member.ts'
+import { clusterPlacements } from './place-cluster.ts'
+import { fastest, impossible, type Placed } from './placed.ts'
 import { type PairLink, type PoolQuestion, requestFor } from './question.ts'
 
-/** A group that can be launched, with what the planner expects of it. */
-export interface GroupPlacement {
-  engine: PoolEngine
-  /** Head first, as in the plan. */
-  members: readonly Candidate[]
-  plan: PoolPlan
-  /** Settings of each part, by the engine's own layout. */
-  settings: readonly Record<string, unknown>[]
-  placement: Placement
-  link: PairLink | null
-  load: LoadTime
-  modelSource: string
-}
-
-export interface Obstacle {
-  error: HolonError
-  /** The member to blame, when the others may do without it. */
-  member: string | null
-}
-
-export type Placed = { group: GroupPlacement } | { obstacle: Obstacle }
-
-const impossible = (message: string, hint?: string, member: string | null = null): Placed => ({
-  obstacle: { error: new HolonError('pool_impossible', message, hint ? { hint } : {}), member },
-})
-
 /** Engines whose workers hold no files: the head sends them their part. */
-const headSends = new Set(['llama-rpc', 'attached'])
-/** Engines that already are one, so that one member speaks for all of them. */
-export const oneSpeaksForAll: ReadonlySet<string> = new Set(['attached', 'exo'])
+const headSends = new Set(['llama-rpc'])
 
 export function placeGroup(
   question: PoolQuestion,
   engine: PoolEngine,
   members: readonly Candidate[],
 ): Placed {
+  return fastest(placementsOf(question, engine, members))
+}
+
+/** With every split that the engine has: those that can be, or what stands against them. Never empty. */
+export function placementsOf(
+  question: PoolQuestion,
+  engine: PoolEngine,
+  members: readonly Candidate[],
+): readonly Placed[] {
+  const isCluster = clusterEngineIds.has(engine.id)
+  if (isCluster && members.length > 1)
+    return [
+      impossible(
+        `${engine.title} is one member of a pool, and ${members.length} were named.`,
+        'Name only the node on which it answers: it finds its own machines.',
+      ),
+    ]
   const refusal = refuseMembers(question, engine, members)
-  if (refusal !== null) return refusal
+  if (refusal !== null) return [refusal]
+  const [only] = members
+  if (isCluster && only) return clusterPlacements(question, engine, only)
   const ordered = headFirst(members)
   const machines = ordered.map((member) => machineOf(member) as Machine)
   const { request, source } = requestFor(question, engine)
   const link = slowestLink(question, ordered)
   const asked = { ...request, link: link?.spec ?? null }
-  const tried = strategiesOf(engine, asked, machines).map((placement) =>
+  return strategiesOf(engine, asked, machines).map((placement) =>
     finish(question, engine, ordered, placement, link, source),
-  )
-  const good = tried.filter((one) => 'group' in one)
-  if (good.length === 0) return tried.find((one) => 'obstacle' in one) ?? impossible('No split is possible.')
-  return good.reduce((best, one) =>
-    one.group.placement.decodeTokS.expected > best.group.placement.decodeTokS.expected ? one : best,
   )
 }
 
@@ -77,7 +65,9 @@ function refuseMembers(
   engine: PoolEngine,
   members: readonly Candidate[],
 ): Placed | null {
-  if (members.length < 2 && !oneSpeaksForAll.has(engine.id))
+  const isCluster = clusterEngineIds.has(engine.id)
+  if (members.length === 0) return impossible('No member is left.', '')
+  if (members.length < 2 && !isCluster)
     return impossible(
       'A pool needs two members or more.',
       'Name more with --nodes, or load the model on the one machine: `holon load MODEL`.',
@@ -89,16 +79,32 @@ function refuseMembers(
     if (state.profile === null)
       return impossible(`${name} has not told its hardware yet.`, 'Try again in a moment.', node)
   }
-  if (
-    !members.some(({ facts }) => facts?.modelPath != null) &&
-    engine.id !== 'attached' &&
-    engine.id !== 'exo'
-  )
-    return impossible(
-      `None of these machines has ${question.model}.`,
-      `Get it on one of them: \`holon pull ${question.model}\` there.`,
-    )
+  if (!isCluster && !members.some(({ facts }) => facts?.modelPath != null))
+    return refuseMissing(question, engine, members)
   return refuseBuilds(engine, members) ?? refuseDisks(question, engine, members)
+}
+
+/** Nobody has the model, or nobody has it whole, or in a form that this engine reads. */
+function refuseMissing({ model }: PoolQuestion, engine: PoolEngine, members: readonly Candidate[]): Placed {
+  const copies = members.flatMap(({ name, state }) =>
+    state.models.filter(({ id }) => id === model).map(({ problem }) => ({ name, problem })),
+  )
+  const copy = copies.find(({ problem }) => problem === null) ?? copies[0]
+  if (!copy)
+    return impossible(
+      `None of these machines has ${model}.`,
+      `Get it on one of them: \`holon pull ${model}\` there.`,
+    )
+  if (copy.problem !== null)
+    return impossible(
+      `${copy.name} has ${model}, and its file cannot be used: ${copy.problem}`,
+      'Get it again there: a download that was cut goes on where it stopped.',
+    )
+  const reads = engine.id === 'llama-rpc' ? 'a GGUF file' : 'a folder of safetensors'
+  return impossible(
+    `${copy.name} has ${model}, but not as ${reads}, which is what ${engine.title} reads.`,
+    'Use the engine that reads it, or get it in that form on one of them.',
+  )
 }
 
 /** The odd one out is to blame: the build that fewest have. */
@@ -160,7 +166,6 @@ function slowestLink(question: PoolQuestion, members: readonly Candidate[]): Pai
 }
 
 function strategiesOf(engine: PoolEngine, request: PlanRequest, machines: readonly Machine[]): Placement[] {
-  if (machines.length === 1) return [soloPlacement(request, machines[0] as Machine)]
   if (engine.id === 'llama-rpc') return [pipelinePlacement(request, machines, undefined, 'all')]
   return [tensorPlacement(request, machines), pipelinePlacement(request, machines, undefined, 'even')]
 }
@@ -173,8 +178,7 @@ function finish(
   link: PairLink | null,
   modelSource: string,
 ): Placed {
-  // The memory of a cluster that is there already is its own affair.
-  if (!placement.fits && !oneSpeaksForAll.has(engine.id)) {
+  if (!placement.fits) {
     const short = members.map(whatCouldGo).join('')
     return impossible(
       `${placement.whyNot ?? 'It does not fit'}.${short}`,

@@ -2,15 +2,19 @@
  * Every sensible placement of a model on a fleet, best first: pools of all its machines and of some, and each machine
  * alone; with memory, speed, load time, and what happens when each member dies. Pure: nothing is started.
  */
-import { asHolonError } from '../../core/errors.ts'
+import { asHolonError, catalogue, type HolonError } from '../../core/errors.ts'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
-import { loadTime, type Placement, soloPlacement } from '../../planner/index.ts'
+import { loadTime, soloPlacement } from '../../planner/index.ts'
+import { clusterEngineIds } from '../../protocol/pool.ts'
 import type { PoolPreview, PreviewPlacement, WhenAMemberDies } from '../../protocol/pools.ts'
 import type { PoolEngine } from '../pool-engine.ts'
 import { decide } from './decide.ts'
 import { type Candidate, machineOf } from './member.ts'
-import { type GroupPlacement, oneSpeaksForAll, placeGroup } from './placement.ts'
+import { type Expectation, fastest, type GroupPlacement } from './placed.ts'
+import { placementsOf } from './placement.ts'
 import { type PoolQuestion, requestFor } from './question.ts'
+import { vouchFor } from './vouch-for.ts'
+import { servedBesides, whenAClusterDies } from './when-a-cluster-dies.ts'
 
 export interface PreviewQuestion extends PoolQuestion {
   /** Each engine with the members as they described themselves for it. */
@@ -28,19 +32,15 @@ export function previewPool(question: PreviewQuestion): PoolPreview {
   const placements: PreviewPlacement[] = []
   for (const { engine, members } of question.engines)
     for (const subset of subsetsFor(engine, members))
-      placements.push(poolPlacement(question, engine, members, subset))
-  const first = question.engines[0]?.members ?? question.members
-  for (const member of first) placements.push(soloRow(question, member))
+      placements.push(...poolPlacements(question, engine, members, subset))
+  for (const member of question.members) placements.push(soloRow(question, member))
   const ranked = [...placements].sort(
     (a, b) => Number(b.fits) - Number(a.fits) || b.decodeTokS.expected - a.decodeTokS.expected,
   )
   const best = recommended(ranked)
   const unknowns = new Set<string>()
-  for (const { link } of ranked)
-    if (link && !link.measured)
-      unknowns.add(
-        `no link between ${link.between.join(' and ')} is measured; this counts with ${link.name} (\`holon pool links --measure\`)`,
-      )
+  for (const { engine, link } of ranked)
+    if (link && !link.measured) unknowns.add(notMeasured(link, clusterEngineIds.has(engine)))
   for (const doubt of doubtsOf(question)) unknowns.add(doubt)
   return {
     model: question.model,
@@ -50,8 +50,16 @@ export function previewPool(question: PreviewQuestion): PoolPreview {
   }
 }
 
+function notMeasured({ between, name }: NonNullable<PreviewPlacement['link']>, foreign: boolean): string {
+  const where = between.join(' and ')
+  if (foreign) return `the network between ${where} is their cluster's own; this counts with ${name}`
+  return `no link between ${where} is measured; this counts with ${name} (\`holon pool links --measure\`)`
+}
+
 function subsetsFor(engine: PoolEngine, members: readonly Candidate[]): Candidate[][] {
-  return oneSpeaksForAll.has(engine.id) ? members.map((member) => [member]) : subsets(members)
+  if (clusterEngineIds.has(engine.id)) return members.map((member) => [member])
+  // Where nobody has the model, fewer of them have it no better.
+  return members.some(({ facts }) => facts?.modelPath != null) ? subsets(members) : [[...members]]
 }
 
 function subsets(members: readonly Candidate[]): Candidate[][] {
@@ -69,48 +77,57 @@ function subsets(members: readonly Candidate[]): Candidate[][] {
   return found
 }
 
-function poolPlacement(
+/** One row for each split, the fastest first. */
+function poolPlacements(
   question: PreviewQuestion,
   engine: PoolEngine,
   all: readonly Candidate[],
   members: readonly Candidate[],
-): PreviewPlacement {
+): PreviewPlacement[] {
   const id = `${engine.id}:${members.map(({ name }) => name).join('+')}`
   try {
-    const placed = placeGroup({ ...question, members: all }, engine, members)
-    if ('group' in placed) return groupRow(question, id, placed.group, members)
-    const { error } = placed.obstacle
-    return unfit(id, engine.id, members, `${error.message}${error.hint ? ` ${error.hint}` : ''}`)
+    const placed = placementsOf({ ...question, members: all }, engine, members)
+    const best = fastest(placed)
+    const rows = [best, ...placed.filter((one) => one !== best)].map((one, at) => {
+      const own = at === 0 ? id : `${id}:${at + 1}`
+      if ('group' in one) return groupRow(question, own, one.group, members)
+      return unfit(own, engine.id, members, toldInPreview(one.obstacle.error))
+    })
+    return rows.filter(({ whyNot }, at) => whyNot === null || at === 0 || whyNot !== rows[0]?.whyNot)
   } catch (thrown) {
-    return unfit(id, engine.id, members, asHolonError(thrown).message)
+    return [unfit(id, engine.id, members, asHolonError(thrown).message)]
   }
+}
+
+/** That a preview would tell more is no hint in a preview. */
+function toldInPreview({ message, hint }: HolonError): string {
+  return hint && hint !== catalogue.pool_impossible.hint ? `${message} ${hint}` : message
 }
 
 function groupRow(
   question: PreviewQuestion,
   id: string,
-  { engine, plan, placement, link, load, modelSource }: GroupPlacement,
+  group: GroupPlacement,
   members: readonly Candidate[],
 ): PreviewPlacement {
+  const { engine, plan, placement, link, load, loadHow, modelSource } = group
+  const isCluster = clusterEngineIds.has(engine.id)
   const names = plan.members.map(({ node }) => node)
   const because = [...placement.because]
   if (link) because.push(...link.warnings)
   if (!engine.concurrent) because.push(`${engine.title} answers one request at a time; others wait`)
+  const vouching = vouchFor(question, engine, group.members)
+  if (vouching !== null) because.push(vouching)
   return {
     id,
     engine: engine.id,
-    strategy: plan.strategy,
+    strategy: isCluster ? placement.strategy : plan.strategy,
     head: names[0] ?? '',
     fits: true,
     whyNot: null,
-    members: plan.members.map(({ node, layers, share }, at) => ({
-      node,
-      layers,
-      share,
-      memory: memoryRow(placement, at),
-    })),
+    members: isCluster ? clusterRows(group) : ownRows(group),
     link: link && {
-      between: names,
+      between: isCluster ? placement.machines : names,
       name: link.spec.name,
       measured: link.measured,
       bytesS: link.spec.bytesPerS,
@@ -123,17 +140,41 @@ function groupRow(
     basis: placement.basis,
     modelSource,
     loadS: load.overLinkS ?? load.fromDriveS,
-    loadHow:
-      load.overLinkS === null
-        ? 'each member reads its part from its drive'
-        : 'the head reads the file and sends the others their parts',
-    whenAMemberDies: members.map((member) => whenDead(question, engine, members, member)),
+    loadHow: loadHow ?? usualLoad(load.overLinkS !== null),
+    whenAMemberDies: isCluster
+      ? whenAClusterDies(question, group)
+      : members.map((member) => whenDead(question, engine, members, member)),
     because,
     losesBecause: null,
   }
 }
 
-function memoryRow(placement: Placement, at: number): PreviewPlacement['members'][number]['memory'] {
+const usualLoad = (sent: boolean): string =>
+  sent
+    ? 'the head reads the file and sends the others their parts'
+    : 'each member reads its part from its drive'
+
+function ownRows({ plan, placement }: GroupPlacement): PreviewPlacement['members'] {
+  return plan.members.map(({ node, layers, share }, at) => ({
+    node,
+    layers,
+    share,
+    memory: memoryRow(placement, at),
+  }))
+}
+
+/** The cluster's machines, as far as it tells of them. */
+function clusterRows({ plan, placement }: GroupPlacement): PreviewPlacement['members'] {
+  const tensor = placement.strategy === 'tensor'
+  return placement.machines.map((node, at) => {
+    const layers = placement.layers[at] ?? 0
+    const all = plan.members[0]?.layers ?? 0
+    const share = tensor || all === 0 ? 1 / placement.machines.length : layers / all
+    return { node, layers, share, memory: placement.memory[at] ? memoryRow(placement, at) : null }
+  })
+}
+
+function memoryRow(placement: Expectation, at: number): PreviewPlacement['members'][number]['memory'] {
   const { machine: _, ...row } = placement.memory[at] ?? {
     machine: '', weightsBytes: 0, kvBytes: 0, computeBytes: 0, reserveBytes: 0, totalBytes: 0, limitBytes: 0,
   } // biome-ignore format: one row
@@ -168,6 +209,8 @@ function whenDead(
 
 function soloRow(question: PreviewQuestion, member: Candidate): PreviewPlacement {
   const id = `solo:${member.name}`
+  const foreign = servedBesides(question.model, member)
+  if (foreign !== null) return unfit(id, 'solo', [member], foreign)
   const machine = machineOf(member)
   if (machine === null) return unfit(id, 'solo', [member], `${member.name} has not told its hardware yet.`)
   try {
@@ -257,6 +300,8 @@ function whyItLoses(one: PreviewPlacement, best: PreviewPlacement | null): strin
       ? `It is less than 10 % faster than one machine (${speed}), which is not worth the risk.`
       : `One machine is faster (${speed}).`
   }
+  if (one.basis === 'unknown' || best.basis === 'unknown')
+    return `Nobody here can tell which is faster: the speed of ${one.basis === 'unknown' ? one.engine : best.engine} is not known.`
   if (one.decodeTokS.expected < best.decodeTokS.expected) return `It is slower (${speed}).`
   return `It is as fast (${speed}) and needs more machines or ${formatSeconds(one.loadS)} to load.`
 }

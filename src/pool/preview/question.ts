@@ -14,6 +14,8 @@ export interface PairLink {
   measured: boolean
   /** What is wrong with it, in words; empty when nothing is. */
   warnings: readonly string[]
+  /** Interfaces at both ends, the first machine's first; null when no network joins them. */
+  ends: readonly [string, string] | null
 }
 
 export interface PoolQuestion {

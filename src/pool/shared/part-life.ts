@@ -19,6 +19,8 @@ export class PartLife {
   private readonly ended = new AbortController()
   private readonly closers: (() => Promise<unknown>)[] = []
   private ending: Promise<void> | null = null
+  /** Why it died; undefined while it has not, and when it was told to end. */
+  cause: string | undefined
 
   constructor(spec: Pick<PartSpec, 'pool' | 'launch' | 'rank'>, log: Log) {
     this.spec = spec
@@ -38,6 +40,7 @@ export class PartLife {
   die(reason: string): void {
     if (this.over.aborted) return
     const { pool, launch, rank } = this.spec
+    this.cause = reason
     this.log.warn({ pool, launch, rank }, reason)
     this.ended.abort(new HolonError('model_load_failed', reason, { source: 'engine' }))
     this.death.resolve(reason)

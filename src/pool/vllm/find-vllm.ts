@@ -1,6 +1,6 @@
 /** The `vllm` program of this machine, its version, and the graphics cards that it would use. */
 import { readdirSync } from 'node:fs'
-import { access, constants } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import type { Home } from '../../core/home.ts'
 import { runCommand } from '../../profile/run-command.ts'
@@ -9,7 +9,7 @@ export interface VllmFound {
   path: string
   version: string
   /** Beside it, for versions that need it to reach other machines. */
-  ray: string | null
+  ray: { path: string; version: string } | null
 }
 
 /** Folders where it may be, best first. */
@@ -24,24 +24,34 @@ export function vllmPlaces(home: Home, env: NodeJS.ProcessEnv = process.env): st
   return [...built.sort().map((name) => join(home.engines, name, 'bin')), ...onPath]
 }
 
-/** One look per process and program: importing torch takes many seconds, and a preview asks often. */
+/** One look per process and program, as long as the file is the same: importing torch takes many seconds. */
 const looked = new Map<string, Promise<string | null>>()
 
 export async function findVllm(places: readonly string[]): Promise<VllmFound | null> {
   for (const place of new Set(places)) {
     const path = join(place, 'vllm')
-    if (!(await isProgram(path))) continue
-    const look = looked.get(path) ?? runCommand(path, ['--version'], { timeoutMs: 90_000 })
-    looked.set(path, look)
-    const version = /(\d+\.\d+\.\d+\S*)\s*$/.exec((await look) ?? '')?.[1]
-    if (version === undefined) {
-      looked.delete(path)
-      continue
-    }
+    const version = await versionOf(path, 90_000)
+    if (version === null) continue
+    if (!needsRay(version)) return { path, version, ray: null }
     const ray = join(place, 'ray')
-    return { path, version, ray: (await isProgram(ray)) ? ray : null }
+    const rayVersion = await versionOf(ray, 30_000)
+    return { path, version, ray: rayVersion === null ? null : { path: ray, version: rayVersion } }
   }
   return null
+}
+
+/** The last version on the last line of `--version`; null when there is no such program, or it says none. */
+async function versionOf(path: string, timeoutMs: number): Promise<string | null> {
+  if (!(await isProgram(path))) return null
+  const key = await stat(path).then(
+    ({ mtimeMs, size }) => `${path}|${mtimeMs}|${size}`,
+    () => path,
+  )
+  const look = looked.get(key) ?? runCommand(path, ['--version'], { timeoutMs })
+  looked.set(key, look)
+  const version = /(\d+\.\d+\.\d+\S*)\s*$/.exec((await look) ?? '')?.[1] ?? null
+  if (version === null) looked.delete(key)
+  return version
 }
 
 function isProgram(path: string): Promise<boolean> {

@@ -8,6 +8,8 @@ export const vllmPool: PoolEngine = {
   id: 'vllm',
   title: 'vLLM multi-node',
   concurrent: true,
+  needsIsolatedLink:
+    'vLLM’s members talk by NCCL and gloo on ports of their own choosing, which cannot travel inside the encrypted wire',
   layout: layoutVllm,
   inspect: inspectVllm,
   open: openVllm,

@@ -11,9 +11,11 @@ export async function inspectVllm(host: MemberHost, model: string): Promise<Memb
   const vllm = await findVllm(vllmPlaces(host.home))
   if (vllm === null)
     return { ...facts, whyNot: 'vLLM is not installed: `pip install vllm`, with `vllm` on the PATH.' }
-  const { version } = vllm
-  const told = { ...facts, build: `vllm ${version}`, devices: await cudaDevices() }
-  if (needsRay(version) && vllm.ray === null) {
+  const { version, ray } = vllm
+  // Ray refuses a node of another version too.
+  const build = ray === null ? `vllm ${version}` : `vllm ${version} with ray ${ray.version}`
+  const told = { ...facts, build, devices: await cudaDevices() }
+  if (needsRay(version) && ray === null) {
     return {
       ...told,
       whyNot: `vLLM ${version} needs Ray to reach other machines: \`pip install ray\`, or vLLM 0.18.`,

@@ -14,6 +14,7 @@ import type { MemberHost } from '../pool-engine.ts'
 import { complaintOf, healthLook, mergedEnv, untilHealthy, withComplaint } from '../shared/engine-child.ts'
 import { keepTelling, PartLife, within } from '../shared/part-life.ts'
 import { serveHead } from '../shared/serve-head.ts'
+import { untilListening } from '../shared/until-listening.ts'
 import { demandWholeShards, findModelFolder } from '../weights/model-folder.ts'
 import { freePort } from '../wire/listen.ts'
 import { openWire, type Wire } from '../wire/wire.ts'
@@ -24,6 +25,7 @@ import { nodeCommands } from './node-command.ts'
 /** Weights, compilation and CUDA graphs take minutes; its port is closed all the while. */
 const loadWithinMs = 45 * 60_000
 const lookEveryMs = 1_000
+const rayWithinMs = 25_000
 const graceMs = 5_000
 const usualMaxTokens = 4_096
 const channel = 'vllm'
@@ -89,7 +91,7 @@ class VllmPart implements OpenPart {
     this.listening = wire.listening
     this.life = new PartLife(spec, host.log)
     this.died = this.life.died
-    void this.life.closes(() => wire.close())
+    void this.life.closes(() => wire.close(this.life.cause))
     void wire.lost.then((why) => this.life.die(withComplaint(why, this.last)))
   }
 
@@ -126,7 +128,8 @@ class VllmPart implements OpenPart {
     const { spec, wire, link } = this.options
     if (spec.rank === 0) {
       const port = await freePort(link.host)
-      wire.offer(channel, port)
+      // Ray's nodes give up on a head that is not there yet; followers of vLLM's own launcher wait for theirs.
+      if (!this.byRay) wire.offer(channel, port)
       return { host: link.host, port }
     }
     const head = peers.find(({ rank }) => rank === 0)
@@ -145,7 +148,7 @@ class VllmPart implements OpenPart {
     const httpPort = await freePort('127.0.0.1')
     const commands = nodeCommands({
       vllm: vllm.path,
-      ray: vllm.ray,
+      ray: vllm.ray?.path ?? null,
       modelPath,
       model,
       settings,
@@ -166,8 +169,20 @@ class VllmPart implements OpenPart {
         this.life.die(`vLLM on member ${rank} ended. ${complaintOf(child) ?? reason}`),
       )
       await this.life.closes(() => child.stop(graceMs))
+      if (this.byRay && rank === 0 && command !== vllm.path) await this.openRay(head, signal)
     }
     return { url: `http://127.0.0.1:${httpPort}`, secret }
+  }
+
+  private get byRay(): boolean {
+    return this.options.settings.launcher === 'ray'
+  }
+
+  /** Neither the nodes nor vLLM itself wait for Ray's head. */
+  private async openRay({ port }: { port: number }, signal: AbortSignal): Promise<void> {
+    const late = `Ray did not listen within ${rayWithinMs / 1000} s.`
+    await within(untilListening(port, signal), { ms: rayWithinMs, signal, late })
+    this.options.wire.offer(channel, port)
   }
 
   private serve(

@@ -24,10 +24,17 @@ export const defaultTiming: WireTiming = {
 
 /** What one socket holds on the way in and out; with Node's 16 KiB a relay stops and starts for every piece it reads. */
 export const socketBuffer = MiB
+/**
+ * What a relay holds for a side that is slow to take it, each way of each connection. llama.cpp computes a fingerprint of
+ * every tensor above 10 MiB before it sends it, 1.4 s for each GB; so much can be under way meanwhile.
+ */
+export const maxHeld = 32 * MiB
+/** Bytes of one write of small pieces. */
+export const maxWrite = 256 * 1024
 /** Connections that have not shown the secret yet. The oldest makes room: a true handshake lasts milliseconds. */
 export const maxStrangers = 64
 /** Connections of one peer that has shown it. Engines use one or two. */
-export const maxPerPeer = 64
+export const maxPerPeer = 16
 /** The line that names the channel. */
 export const maxPreface = 100
 /** A line on the control channel. */

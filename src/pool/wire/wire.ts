@@ -14,6 +14,7 @@ import { Control } from './control.ts'
 import { type Dialled, dialSecure, isNetworkTrouble } from './dial.ts'
 import { defaultTiming, maxPerPeer, socketBuffer, type WireTiming } from './limits.ts'
 import { bind, listenSecure, type SecureListener } from './listen.ts'
+import { goodbye, lostSentence } from './lost-peer.ts'
 import { Offers } from './offers.ts'
 import { preface, readPreface } from './preface.ts'
 import { type RelayEnd, relay } from './relay.ts'
@@ -51,8 +52,8 @@ export interface Wire {
   bytes(): number
   /** The latest round trip to each peer, milliseconds. */
   rttMs(): Record<number, number | null>
-  /** Says goodbye and ends every connection and port. Never rejects. */
-  close(): Promise<void>
+  /** Says goodbye, and why when it was not told to, and ends every connection and port. Never rejects. */
+  close(cause?: string): Promise<void>
 }
 
 /** @throws HolonError pool_wire_failed when the address cannot be listened on; nothing is left open then */
@@ -154,12 +155,12 @@ class MemberWire implements Wire {
     return by
   }
 
-  async close(): Promise<void> {
+  async close(cause?: string): Promise<void> {
     if (this.closed) return
     this.closed = true
     this.listener?.close()
     this.offers.close()
-    for (const control of this.controls.values()) control.close('it ended its part')
+    for (const control of this.controls.values()) control.close(goodbye(cause))
     for (const end of this.live.keys()) end.drop()
     const servers = await Promise.allSettled(this.forwards.values())
     for (const each of servers) if (each.status === 'fulfilled') each.value.server.close()
@@ -205,7 +206,7 @@ class MemberWire implements Wire {
         timing: this.timing,
         addressOf: async (channel) => this.direct(channel),
         onLost: (why) => {
-          if (!this.closed) this.tellLost(`The connection to member ${rank} was lost: ${why}.`)
+          if (!this.closed) this.tellLost(lostSentence(rank, why))
         },
       }),
     )

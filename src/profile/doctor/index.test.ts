@@ -12,7 +12,15 @@ const idle = { running: null, stale: null }
 async function examine(port: number) {
   const home = homeAt(mkdtempSync(join(tmpdir(), 'holon-doctor-')))
   const profile = await profileMachine({ home, env: { PATH: '' } })
-  const checks = await runDoctor({ home, host: '127.0.0.1', port, hubUrl: null, lock: idle, profile })
+  const checks = await runDoctor({
+    home,
+    host: '127.0.0.1',
+    port,
+    tls: null,
+    hubUrl: null,
+    lock: idle,
+    profile,
+  })
   return { home, checks, byId: new Map(checks.map((check) => [check.id, check])) }
 }
 

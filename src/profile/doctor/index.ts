@@ -1,6 +1,7 @@
 /** What commonly breaks, looked at, with what to do about it. Facts are gathered here; every judgement is a pure check. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CertificateFiles } from '../../core/certificate.ts'
 import type { Home } from '../../core/home.ts'
 import type { MachineProfile } from '../../protocol/machine.ts'
 import { runCommand } from '../run-command.ts'
@@ -15,6 +16,7 @@ import { checkOpenFiles, readOpenFilesLimit } from './open-files.ts'
 import { checkPort, readPortFacts } from './port.ts'
 import { checkRosetta } from './rosetta.ts'
 import { checkDisk, checkHome, readHomeFacts } from './storage.ts'
+import { checkTls, readTls } from './tls.ts'
 
 export type { Check } from './check.ts'
 
@@ -22,6 +24,8 @@ export interface DoctorOptions {
   home: Home
   host: string
   port: number
+  /** What the hub of this machine serves TLS with; null without. */
+  tls: CertificateFiles | null
   /** The hub this machine belongs to, when it is another machine's. */
   hubUrl: string | null
   lock: LockFacts
@@ -31,9 +35,10 @@ export interface DoctorOptions {
 /** Takes a second or two at the most. Sends nothing but a connection attempt and one GET to the hub, when there is one. */
 export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
   const { profile } = options
-  const [home, port, hubLink, wiredLimit, newestFileMs] = await Promise.all([
+  const [home, port, tls, hubLink, wiredLimit, newestFileMs] = await Promise.all([
     readHomeFacts(options.home.root),
     readPortFacts(options.host, options.port),
+    readTls(options.tls, options.host),
     readHubLink(options.hubUrl),
     profile.os.platform === 'darwin' ? readWiredLimit() : null,
     newestFile(options.home),
@@ -45,6 +50,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
     checkRosetta(process.platform, process.arch, profile.os.arch),
     checkLock(options.lock),
     checkPort(port, options.lock),
+    ...checkTls(tls, Date.now()),
     checkHome(home),
     checkDisk(profile.disk),
     checkMemory(profile.memory),

@@ -35,6 +35,7 @@ const tables: Record<Endpoint, ParameterTable> = {
 }
 const contentOf: Record<Endpoint, string> = { chat: 'messages', completion: 'prompt', embedding: 'input' }
 const none: readonly string[] = []
+const mediaFound = new Set<string>()
 
 /**
  * @throws HolonError invalid_parameter, missing_parameter, unsupported_parameter; never anything else
@@ -49,9 +50,10 @@ export function checkRequest(endpoint: Endpoint, body: unknown): OpenAiRequest {
   requireParameter(body, contentOf[endpoint])
   let media = none
   if (endpoint === 'chat') {
-    const found = new Set<string>()
-    checkMessages(body.messages, found)
-    if (found.size > 0) media = [...found]
+    // One set for all: clearing an empty one would make a new table.
+    if (mediaFound.size > 0) mediaFound.clear()
+    checkMessages(body.messages, mediaFound)
+    if (mediaFound.size > 0) media = [...mediaFound]
     checkChatCombinations(body)
   }
   if (body.stream_options != null && body.stream !== true) {
