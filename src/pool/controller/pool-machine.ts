@@ -257,7 +257,8 @@ export class PoolMachine {
     this.readySince = clock.now()
     this.broke = null
     const missing = this.members.size - (this.run?.members.length ?? 0)
-    this.reason = missing === 0 ? null : `${missing} of its ${this.members.size} members are missing.`
+    const are = missing === 1 ? 'is' : 'are'
+    this.reason = missing === 0 ? null : `${missing} of its ${this.members.size} members ${are} missing.`
     this.timers.set('stable', policy.stableMs, () => {
       this.failures = 0
     })

@@ -4,12 +4,17 @@
 export const lostSentence = (rank: number, why: string): string =>
   `The connection to member ${rank} was lost: ${why}.`
 
+/** @param why a whole sentence */
+export const unreachedSentence = (rank: number, why: string): string =>
+  `The connection to member ${rank} could not be made: ${why}`
+
 /** A peer's goodbye: a cause travels with it, or the others would only know that it went. */
 export const goodbye = (cause?: string): string =>
   cause === undefined ? 'it ended its part' : `it ended its part: ${cause.replace(/\.$/, '')}`
 
 /** Who was lost first, by one sentence of whoever ended for that; null when it tells of no peer. */
 export function lostPeer(sentence: string): number | null {
-  const [, rank] = [...sentence.matchAll(/connection to member (\d+) was lost/g)].at(-1) ?? []
+  const [, rank] =
+    [...sentence.matchAll(/connection to member (\d+) (?:was lost|could not be made)/g)].at(-1) ?? []
   return rank === undefined ? null : Number(rank)
 }

@@ -14,7 +14,7 @@ import { Control } from './control.ts'
 import { type Dialled, dialSecure, isNetworkTrouble } from './dial.ts'
 import { defaultTiming, maxPerPeer, socketBuffer, type WireTiming } from './limits.ts'
 import { bind, listenSecure, type SecureListener } from './listen.ts'
-import { goodbye, lostSentence } from './lost-peer.ts'
+import { goodbye, lostSentence, unreachedSentence } from './lost-peer.ts'
 import { Offers } from './offers.ts'
 import { preface, readPreface } from './preface.ts'
 import { type RelayEnd, relay } from './relay.ts'
@@ -226,7 +226,8 @@ class MemberWire implements Wire {
       try {
         return await this.dial(rank, controlChannel, signal)
       } catch (thrown) {
-        if (!isNetworkTrouble(thrown) || this.clock.now() >= until || signal.aborted) throw thrown
+        if (!isNetworkTrouble(thrown) || signal.aborted) throw thrown
+        if (this.clock.now() >= until) throw unreached(rank, thrown)
         await new Promise<void>((resolve) => this.clock.after(redialMs, resolve))
       }
     }
@@ -276,6 +277,10 @@ class MemberWire implements Wire {
     })
     if (this.closed) peer.drop()
   }
+}
+
+function unreached(rank: number, cause: unknown): HolonError {
+  return new HolonError('pool_wire_failed', unreachedSentence(rank, asHolonError(cause).message), { cause })
 }
 
 const loopback = {
