@@ -71,6 +71,9 @@ if (why !== null) {
   process.exit(cannotRun)
 }
 const lab = new Lab('10.213.17')
+// Told to stop, it leaves no namespace and no process behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void lab.end().finally(() => process.exit(1)))
 try {
   const figures = await measure(lab)
   if (values.json) process.stdout.write(`${JSON.stringify(figures)}\n`)

@@ -102,6 +102,10 @@ export const longPrompt = (): Record<string, unknown> => ({
 /** @throws what the hub said when it did not answer; an answer without the engine's own timings */
 export async function answered(lab: Lab, body: Record<string, unknown>): Promise<Speeds> {
   const answer = await lab.ask(body)
+  if (answer.error !== null) {
+    const pool = await poolView(lab)
+    throw new Error(`the model did not answer: ${answer.error} The pool is ${pool?.phase}: ${pool?.reason}`)
+  }
   return speedsOf(answer)
 }
 
@@ -111,8 +115,7 @@ export interface Speeds {
   tokens: number
 }
 
-function speedsOf({ error, decodeTokS, prefillTokS, completionTokens }: Answer): Speeds {
-  if (error !== null) throw new Error(`the model did not answer: ${error}`)
+function speedsOf({ decodeTokS, prefillTokS, completionTokens }: Answer): Speeds {
   if (decodeTokS === null || prefillTokS === null) throw new Error('the engine did not tell its timings')
   return { decodeTokS, prefillTokS, tokens: completionTokens }
 }
