@@ -24,7 +24,10 @@ const MB = 1e6
  */
 export type MemoryRole = 'whole' | 'head' | 'worker'
 
-/** The process of a pool's member on a processor, head or worker, beside weights, cache and scratch: `npm run bench -- links`. */
+/**
+ * The process of a pool's member on a processor, head or worker, beside weights, cache and scratch. Estimated from what
+ * members held in `npm run bench -- links`, which prints said and held side by side.
+ */
 const MEMBER_PROCESS_BYTES = 20 * MB
 
 /** What runtime and driver hold before the first byte of a model, by backend. Measured allocations less the rest. */

@@ -218,7 +218,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
       180_000,
     )
     expect([...reasons].join('\n')).toMatch(
-      /oak: The connection to elm could not be made: The peer at 10\.213\.9\.\d+/,
+      /The connection to elm could not be made: The peer at 10\.213\.9\.\d+/,
     )
     expect((await ask()).error).toBeNull()
     expect(engines('elm')).toEqual([])

@@ -81,15 +81,16 @@ function rootedGather(setup: Setup, n: number): number {
 
 /**
  * llama.cpp's workers do not speak to each other: the head sends each the hidden state and fetches it back. Since its RPC
- * is asynchronous that is one exchange per worker and token, with three vectors on the way (`npm run bench -- links`
- * counts them). Builds before sent graphs and waited for every command; what that cost is fitted to published figures.
+ * is asynchronous that is one exchange per worker and token, with up to three vectors on the way (counted once between
+ * the two: decision 0019). Builds before sent graphs and waited for every command; what that cost is fitted to published
+ * figures.
  */
 const isStar = (setup: Setup): boolean =>
   setup.engine.family === 'llama.cpp' && setup.strategy === 'pipeline' && setup.year === null
 const VECTORS_PER_EXCHANGE = 3
 /** Of the prompt two vectors per token cross a boundary: the residual and what is to be added to it. */
 const VECTORS_PER_PROMPT_TOKEN = 2
-/** Both ends' own work for one exchange, and the relays of the encrypted wire. */
+/** Both ends' own work for one exchange: the order of it, not fitted. Ends that share a processor with relays take more. */
 const EXCHANGE_S = 0.3e-3
 
 function starDecodeTerm(setup: Setup, link: LinkSpec, workers: number): Term {

@@ -51,7 +51,8 @@ export abstract class LlamaPart implements OpenPart {
       return await this.run(peers, { ...options, signal })
     } catch (thrown) {
       const lost = await this.betterReason()
-      await this.stop()
+      // Without the cause its peers would blame this member for what another did: a route that leads one way, once.
+      await this.finish(options.signal.aborted ? undefined : (lost ?? asHolonError(thrown).message))
       options.signal.throwIfAborted()
       if (lost !== null) throw new HolonError('pool_wire_failed', lost)
       throw asHolonError(thrown)
@@ -59,10 +60,15 @@ export abstract class LlamaPart implements OpenPart {
   }
 
   stop(): Promise<void> {
+    return this.finish()
+  }
+
+  /** @param cause what the peers are told; none when it was told to end */
+  private finish(cause?: string): Promise<void> {
     // The engine first: a head that still has its workers ends in peace, and they free its memory.
     this.stopping ??= this.end(async () => {
       await this.child?.stop(graceMs)
-      await this.wire.close()
+      await this.wire.close(cause)
     })
     return this.stopping
   }

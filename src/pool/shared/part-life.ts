@@ -19,7 +19,7 @@ export class PartLife {
   private readonly ended = new AbortController()
   private readonly closers: (() => Promise<unknown>)[] = []
   private ending: Promise<void> | null = null
-  /** Why it died; undefined while it has not, and when it was told to end. */
+  /** Why it died or did not start; undefined while it has not, and when it was told to end. */
   cause: string | undefined
 
   constructor(spec: Pick<PartSpec, 'pool' | 'launch' | 'rank'>, log: Log) {
@@ -66,6 +66,8 @@ export class PartLife {
       return await work(either)
     } catch (thrown) {
       const reason = this.over.aborted ? this.over.reason : thrown
+      // Without the cause its peers would blame this member for what another did.
+      if (!this.over.aborted && !signal.aborted) this.cause = asHolonError(thrown).message
       await this.stop()
       signal.throwIfAborted()
       throw asHolonError(reason)
