@@ -21,7 +21,7 @@ let binary = ''
 async function startServer(...args: string[]): Promise<Program> {
   const program = await startProgram(
     binary,
-    ['--host', '127.0.0.1', '--port', '0', '-c', '2048', '-np', '2', ...args],
+    ['--host', '127.0.0.1', '--port', '0', '-c', '8192', '-np', '2', ...args],
     /listening on http:\/\/127\.0\.0\.1:(\d+)/,
   )
   open.push(program.stop)
@@ -85,7 +85,7 @@ describe('a real llama-server in router mode', () => {
     expect(phases).toContain('reading weights')
     expect(percents).toContain(100)
     const [one] = holon.agent.ps()
-    expect(one).toMatchObject({ id: 'one', state: 'ready', contextTokens: 1024, parallel: 2, active: 0 })
+    expect(one).toMatchObject({ id: 'one', state: 'ready', contextTokens: 2048, parallel: 2, active: 0 })
     expect(one?.memoryBytes).toBeGreaterThan(10_000)
     expect(holon.model('one')?.contextMax).toBe(2048)
   })
@@ -109,19 +109,17 @@ describe('a real llama-server in router mode', () => {
   })
 
   test('a full router gives up what is idle and never what is answering', async () => {
-    const answering = holon.chat('endless', 'Go on.', { stream: true, max_tokens: 200 })
-    const reader = (await answering).body!.getReader()
-    let text = Buffer.from((await reader.read()).value ?? []).toString()
+    // Some 4,000 tokens: the answer once ended before two small models were loaded, on a machine that was fast.
+    const answering = await holon.chat('endless', 'Go on.', { stream: true })
+    const reader = answering.body!.getReader()
+    await reader.read()
     expect((await holon.chat('two', 'Hello', { max_tokens: 2 })).status).toBe(200)
     expect((await holon.chat('one', 'Hello', { max_tokens: 2 })).status).toBe(200)
     await holon.agent.refresh()
     expect(running()).toEqual(['endless', 'one'])
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) break
-      text += Buffer.from(value).toString()
-    }
-    expect(text).toContain('[DONE]')
+    expect(holon.agent.ps().find(({ id }) => id === 'endless')).toMatchObject({ active: 1 })
+    expect((await reader.read()).done).toBe(false)
+    await reader.cancel()
   })
 
   test('takes no context of ours, and says what to do', async () => {
