@@ -203,7 +203,12 @@ describe('scopes', () => {
     expect((await stand.post('/api/show', { model: 'other-model' }, as(key))).status).toBe(403)
     expect((await fetch(`${stand.url}/v1/models/other-model`, as(key))).status).toBe(404)
     // A model that nobody has is not told to be forbidden.
-    expect((await stand.post(path, chat('hello', { model: 'nowhere' }), as(key))).status).toBe(404)
+    const unknown = await stand.post(path, chat('hello', { model: 'nowhere' }), as(key))
+    const described = await fetch(`${stand.url}/v1/models/nowhere`, as(key))
+    for (const response of [unknown, described]) {
+      expect(response.status).toBe(404)
+      expect((await errorOf(response)).error.message).not.toContain('other-model')
+    }
     const unload = await stand.post('/api/generate', { model: 'tiny', keep_alive: 0 }, as(key))
     expect(unload.status).toBe(403)
   })
@@ -213,6 +218,12 @@ describe('scopes', () => {
     const refused = await stand.post(path, chat('hello'), as(key))
     expect(refused.status).toBe(403)
     expect((await errorOf(refused)).error.message).toContain('may not use the lane "production"')
+    // To have a model loaded is to use it.
+    for (const more of [{}, { prompt: 'hello', options: { num_ctx: 8_192 } }]) {
+      const loading = await stand.post('/api/generate', { model: 'tiny', ...more }, as(key))
+      expect(loading.status).toBe(403)
+    }
+    expect(stand.node.loads).toEqual([])
   })
 
   test('that match nothing here are told to whoever makes the key', async () => {
