@@ -8,6 +8,8 @@ export default defineConfig({
     exclude: all ? [] : ['test/all/**'],
     testTimeout: 120_000,
     hookTimeout: 180_000,
+    // What is waited for comes when the machine has time for it; the usual second failed on busy ones.
+    expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
     maxWorkers: 2,
   },

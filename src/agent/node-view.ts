@@ -23,6 +23,7 @@ export function nodeModels(
       state,
       progress: state === 'loading' ? (view?.progress ?? null) : null,
       failure: state === 'failed' ? (view?.failure?.message ?? null) : null,
+      ...(view?.kept ? { kept: true } : {}),
     }
   })
 }

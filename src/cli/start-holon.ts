@@ -1,14 +1,11 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-
 import { systemClock } from '../core/clock.ts'
 import { asHolonError } from '../core/errors.ts'
 import { formatSeconds } from '../core/units.ts'
 import { newSecret } from '../hub/auth/secrets.ts'
 import { createHub } from '../hub/hub.ts'
-
 import type { NodeModel } from '../protocol/model.ts'
-
 import type { NodeHandle } from '../protocol/node.ts'
 import { adviceFor } from './advice.ts'
 import type { Config } from './config.ts'

@@ -12,18 +12,19 @@ export function formatBytes(bytes: number): string {
     ['MB', MB],
     ['kB', 1e3],
   ] as const) {
-    if (bytes >= size) {
+    // 999.6 MB is written as 1.00 GB, not as 1000 MB.
+    if (bytes >= size * 0.9995) {
       const value = bytes / size
       return `${value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)} ${unit}`
     }
   }
-  return `${bytes} B`
+  return `${Math.round(bytes)} B`
 }
 
 /** Seconds for people ("350 ms", "4.2 s", "3 min 20 s"). */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`
   // Rounded first: 119.7 s is 2 min 0 s, not 1 min 60 s.
   const whole = Math.round(seconds)
   const minutes = Math.floor(whole / 60)

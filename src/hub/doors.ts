@@ -9,8 +9,8 @@ import type { Certificate } from '../core/certificate.ts'
 import { asHolonError, HolonError, toEnvelope } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import type { EventFeed } from './api/events.ts'
+import { isAnonymous } from './auth/anonymous.ts'
 import { rememberCaller, requireAdmin } from './auth/caller.ts'
-import { joiningPaths } from './auth/joining-routes.ts'
 import { selfPath } from './auth/key-operations.ts'
 import type { Keys } from './auth/keys.ts'
 import type { Dialects } from './dialects/dialects.ts'
@@ -167,16 +167,6 @@ function preflight(req: IncomingMessage, res: ServerResponse): void {
 function greetsOllama(req: IncomingMessage): boolean {
   if (req.method !== 'GET' && req.method !== 'HEAD') return false
   return /^ollama\b/i.test(req.headers['user-agent'] ?? '')
-}
-
-/** Liveness, readiness and the page's own files: they tell nothing and the page asks for the key itself. */
-function isAnonymous(path: string): boolean {
-  return (
-    path === '/health' ||
-    path === '/readyz' ||
-    joiningPaths.has(path) ||
-    !(path.startsWith('/fleet/') || path === '/metrics' || isOpenAiPath(path))
-  )
 }
 
 /** What node's parser refused: the envelope again, since clients of an API expect nothing else. */

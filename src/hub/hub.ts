@@ -302,7 +302,7 @@ class RunningHub implements Hub {
     const app = createApp({
       operations: [
         ...management,
-        ...catalogueOperations(this.catalogue),
+        ...catalogueOperations(this.catalogue, () => this.gate.admissions.names()),
         ...explainOperations(this.scheduler),
         ...poolOperations(this.pools),
         ...this.gate.operations(),

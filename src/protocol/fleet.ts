@@ -25,7 +25,15 @@ export const loadResponse = z.object({
   node: z.string(),
   state: z.enum(['loading', 'ready']),
 })
-export const unloadResponse = z.object({ model: z.string(), nodes: z.array(z.string()) })
+export const unloadResponse = z.object({
+  model: z.string(),
+  nodes: z.array(z.string()),
+  /** False when it had been pushed out and was only kept, to come back: it is kept no longer. */
+  wasInMemory: z.boolean(),
+})
+
+export type LoadResponse = z.infer<typeof loadResponse>
+export type UnloadResponse = z.infer<typeof unloadResponse>
 
 export const statusResponse = z.object({
   version: z.string(),

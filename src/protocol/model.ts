@@ -59,6 +59,8 @@ export const nodeModel = modelInfo.extend({
   progress: loadProgress.nullable(),
   /** Why the last load failed, when `state` is `failed`. */
   failure: z.string().nullable(),
+  /** Its owner keeps it in memory: it comes back there by itself when there is room again. */
+  kept: z.boolean().optional(),
   /** Seconds from the start of a load until it could answer, measured on this machine; nothing before the first. */
   measuredLoadS: z.number().nonnegative().nullish(),
   /** Prefill and decode speed of the answers it gave here, tokens per second; median of the last ones. */

@@ -63,6 +63,14 @@ test('asks for the key, says when it is wrong, works with the right one and keep
   await page.context().close()
 })
 
+test('the owner’s key goes with the buttons too', async () => {
+  const page = await open()
+  await give(page, owner)
+  await page.getByRole('button', { name: 'Unload tiny' }).click()
+  await page.locator('li[data-model="tiny"][data-state="disk"]').waitFor()
+  await page.context().close()
+})
+
 test('a key that may only chat chats, with the models it may use', async () => {
   const response = await stand.post(
     '/fleet/v1/keys',

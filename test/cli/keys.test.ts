@@ -41,6 +41,13 @@ test('a key is made, used, shown, counted, revoked and forgotten', async () => {
   expect((await ask({})).status).toBe(401)
   expect((await ask({ authorization: `Bearer ${key}` })).status).toBe(200)
 
+  // Its holder sees what is there, without the requests of others.
+  const asHolder = { ...hub.env, HOLON_API_KEY: key }
+  const status = await runCli(['status'], asHolder)
+  expect([status.code, status.stderr]).toEqual([0, ''])
+  const inMemory = await runCli(['ps', '--json'], asHolder)
+  expect(JSON.parse(inMemory.stdout)).toMatchObject({ models: [{ id: 'holon-demo' }], queue: null })
+
   const shown = await holon('keys', 'show', 'laptop')
   expect(shown.stdout).toMatch(/limits\s+60 requests\/min/)
   expect(shown.stdout).toMatch(/by the owner at/)

@@ -4,17 +4,18 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCli } from '../support/cli.ts'
-import { ready, TestFleet, type TestHub } from '../support/fleet.ts'
+import { ready, TestFleet, type TestHub, type TestNode } from '../support/fleet.ts'
 
 const fleet = new TestFleet()
 let hub: TestHub
+let studio: TestNode
 /** The name of the hub's own machine. */
 let own: string
 
 beforeAll(async () => {
   hub = await fleet.hub(fleet.home('shared', 'trial'))
   own = (await hub.nodes())[0]!.name
-  await fleet.node(hub, 'studio', 'shared')
+  studio = await fleet.node(hub, 'studio', 'shared')
 }, 240_000)
 afterAll(() => fleet.end(), 60_000)
 
@@ -125,4 +126,20 @@ test('pins and lanes outlive the hub, also one that was killed', async () => {
     expect(await catalogue()).toEqual(before)
     expect(await nodeFor('shared')).toBe('studio')
   }
+}, 240_000)
+
+test('a node that a new hub has not met yet goes by its name, and its pin is taken back by it', async () => {
+  await done('lanes', 'trial', 'all')
+  await done('lanes', 'studio', 'research', '--node')
+  hub.running.child.kill('SIGTERM')
+  studio.running.child.kill('SIGTERM')
+  await Promise.all([hub.running.finished, studio.running.finished])
+  hub = await fleet.hub(hub.env.HOLON_HOME)
+  expect(await catalogue()).toEqual({
+    pins: [{ model: expect.stringContaining('shared'), to: ['studio'], away: [], background: [] }],
+    lanes: [{ kind: 'node', name: 'studio', lanes: ['research'] }],
+  })
+  await done('lanes', 'studio', 'all', '--node')
+  await done('unpin', 'shared', '--node', 'studio')
+  expect(await catalogue()).toEqual({ pins: [], lanes: [] })
 }, 240_000)

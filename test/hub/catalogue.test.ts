@@ -148,7 +148,15 @@ describe('one model under many names', () => {
     const loaded = await stand.post('/fleet/v1/models/load', { model: 'qwen2.5:7b' })
     expect(await loaded.json()).toMatchObject({ model: gguf.id })
     const unloaded = await stand.post('/fleet/v1/models/unload', { model: 'qwen2.5-7b-instruct' })
-    expect(await unloaded.json()).toMatchObject({ model: gguf.id })
+    expect(await unloaded.json()).toMatchObject({ model: gguf.id, wasInMemory: true })
+  })
+
+  test('is kept no longer once it is unloaded, though it had been pushed out of memory', async () => {
+    stand.node.models = [aModel('tiny', { state: 'disk', kept: true })]
+    const unload = () => stand.post('/fleet/v1/models/unload', { model: 'tiny' })
+    expect(await (await unload()).json()).toEqual({ model: 'tiny', nodes: ['node-1'], wasInMemory: false })
+    expect(stand.node.models[0]?.kept).toBe(false)
+    expect((await unload()).status).toBe(404)
   })
 })
 

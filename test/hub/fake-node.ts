@@ -165,7 +165,7 @@ export class FakeNode implements NodeHandle {
 
   async unload(id: string): Promise<void> {
     const model = this.models.find((candidate) => candidate.id === id)
-    if (model) model.state = 'disk'
+    if (model) Object.assign(model, { state: 'disk', kept: false })
     this.changed()
   }
 }

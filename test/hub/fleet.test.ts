@@ -66,7 +66,7 @@ describe('/fleet/v1', () => {
     expect(await load.json()).toEqual({ model: 'other', node: 'node-1', state: 'ready' })
     expect(stand.node.loads.at(-1)).toMatchObject({ id: 'other', contextTokens: 2048 })
     const unload = await stand.post('/fleet/v1/models/unload', { model: 'tiny' })
-    expect(await unload.json()).toEqual({ model: 'tiny', nodes: ['node-1'] })
+    expect(await unload.json()).toEqual({ model: 'tiny', nodes: ['node-1'], wasInMemory: true })
     const again = await stand.post('/fleet/v1/models/unload', { model: 'tiny' })
     expect(again.status).toBe(404)
     stand.node.models = [aModel('tiny'), aModel('other', { state: 'disk' })]

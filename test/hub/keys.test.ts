@@ -1,7 +1,9 @@
 /** Keys as clients and owners meet them: over HTTP, on a hub with a fake engine behind it. */
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
@@ -56,6 +58,28 @@ describe('a key', () => {
       type: 'authentication_error',
       param: null,
     })
+  })
+
+  test.each([
+    ['percent-encoded', (path: string) => path.replace('/f', '/%66').replace('/m', '/%6d')],
+    ['with a detour', (path: string) => `/x/..${path}`],
+    ['with an encoded detour', (path: string) => `/x/%2e%2e${path}`],
+    ['with a dot', (path: string) => `/.${path}`],
+    ['as a whole address', (path: string) => stand.url + path],
+  ])('is asked for also where the path is written %s', async (_, spelled) => {
+    const { host } = new URL(stand.url)
+    const ask = async (method: string, target: string, body = '') => {
+      const socket = connect(Number(new URL(stand.url).port), '127.0.0.1')
+      socket.end(
+        `${method} ${target} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      )
+      return (await text(socket)).split('\r\n', 1)[0]
+    }
+    for (const open of ['/fleet/v1/nodes', '/fleet/v1/keys', '/metrics'])
+      expect(await ask('GET', spelled(open)), open).toContain(' 401 ')
+    const made = await ask('POST', spelled('/fleet/v1/keys'), '{"label":"stolen","admin":true}')
+    expect(made).toContain(' 401 ')
+    expect(await ask('GET', spelled('/health'))).toContain(' 200 ')
   })
 
   test('in the address is not read, and the error says why', async () => {
@@ -179,7 +203,12 @@ describe('scopes', () => {
     expect((await stand.post('/api/show', { model: 'other-model' }, as(key))).status).toBe(403)
     expect((await fetch(`${stand.url}/v1/models/other-model`, as(key))).status).toBe(404)
     // A model that nobody has is not told to be forbidden.
-    expect((await stand.post(path, chat('hello', { model: 'nowhere' }), as(key))).status).toBe(404)
+    const unknown = await stand.post(path, chat('hello', { model: 'nowhere' }), as(key))
+    const described = await fetch(`${stand.url}/v1/models/nowhere`, as(key))
+    for (const response of [unknown, described]) {
+      expect(response.status).toBe(404)
+      expect((await errorOf(response)).error.message).not.toContain('other-model')
+    }
     const unload = await stand.post('/api/generate', { model: 'tiny', keep_alive: 0 }, as(key))
     expect(unload.status).toBe(403)
   })
@@ -189,6 +218,12 @@ describe('scopes', () => {
     const refused = await stand.post(path, chat('hello'), as(key))
     expect(refused.status).toBe(403)
     expect((await errorOf(refused)).error.message).toContain('may not use the lane "production"')
+    // To have a model loaded is to use it.
+    for (const more of [{}, { prompt: 'hello', options: { num_ctx: 8_192 } }]) {
+      const loading = await stand.post('/api/generate', { model: 'tiny', ...more }, as(key))
+      expect(loading.status).toBe(403)
+    }
+    expect(stand.node.loads).toEqual([])
   })
 
   test('that match nothing here are told to whoever makes the key', async () => {

@@ -1,5 +1,6 @@
-// One life of a store, to be killed: records rows as fast as a busy hub and says on stdout how many it has recorded.
-// Usage: node store-life.mjs <dist folder> <home> [recordMs] [loadMs]
+// One life of a store, to be killed: records rows as fast as a busy hub and says on stdout how many it has recorded, and
+// how many of them are on disk for certain.
+// Usage: node store-life.mjs <dist folder> <home> [loadMs]
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -22,8 +23,16 @@ const store = new Store({
   loadMs: Number(loadMs),
   loadLines: 50,
 })
-await store.start()
 let recorded = 0
+// Whatever stood in the journal before this began is on disk when it is over.
+const { journal } = store
+const write = journal.write.bind(journal)
+journal.write = async () => {
+  const before = recorded
+  await write()
+  process.stdout.write(`disk ${before}\n`)
+}
+await store.start()
 setInterval(() => {
   for (let row = 0; row < 5; row++) {
     store.record({
@@ -49,5 +58,5 @@ setInterval(() => {
     })
     recorded++
   }
-  process.stdout.write(`${Date.now()} ${recorded}\n`)
+  process.stdout.write(`said ${recorded}\n`)
 }, 5)

@@ -219,6 +219,23 @@ test('a client that leaves while its model loads or its turn comes leaves nothin
   expect(stand.engine.seen).toHaveLength(0)
 })
 
+test('a request whose deadline passes while its model loads has no other node load it too', async () => {
+  const { open, passed } = gate()
+  const cold = () => [aModel('tiny', { state: 'disk' })]
+  const others = ['node-2', 'node-3'].map((id) => new FakeNode('http://127.0.0.1:1', cold(), id, id))
+  stand = await startStand({}, others)
+  stand.node.models = cold()
+  const all = [stand.node, ...others]
+  for (const node of all) node.loader = () => passed
+  const response = await stand.post(path, chat('hello'), {
+    headers: { 'content-type': 'application/json', 'x-holon-deadline': '0.05' },
+  })
+  expect(response.status).toBe(504)
+  expect((await errorOf(response)).error.code).toBe('deadline_exceeded')
+  expect(all.reduce((sum, node) => sum + node.acquired, 0)).toBe(1)
+  open()
+})
+
 test('an engine that never begins, or goes silent, is a timeout and not waited for twice', async () => {
   stand = await startStand({ limits: { headersMs: 300, idleMs: 300 } })
   const never = await stand.post(path, chat('!hang'))

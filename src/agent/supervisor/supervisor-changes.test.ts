@@ -176,6 +176,13 @@ describe('unload', () => {
     expect(supervisor.state('a')).toBe('absent')
   })
 
+  it('keeps no longer what was kept and is not in memory', () => {
+    supervisor.onKeep([model('a')])
+    supervisor.onUnload(1, 'a')
+    supervisor.onQuiet([model('a')])
+    expect(supervisor.done()).toEqual(['done 1'])
+  })
+
   it('does not wait for ever', () => {
     make({ healthEveryMs: 1e9 })
     supervisor.onAcquire(1, model('a'))

@@ -109,13 +109,15 @@ export class Supervisor {
 
   onUnload(ticket: number, model: string): void {
     const slot = this.table.get(model)
+    // Also one that was pushed out of memory: kept on, it would come back by itself.
+    if (slot?.kept) this.table.effects.changed()
+    if (slot) slot.kept = false
     if (!slot || slot.state === 'absent') {
       this.table.effects.done(ticket)
       return
     }
     slot.wish = anyWish
     slot.hung = null
-    slot.kept = false
     // What is asked for while it goes is wanted after it; what was being loaded is not.
     const going = slot.state === 'draining' || slot.state === 'stopping' || slot.yields
     this.table.refuseWaiting(slot, unloadedMeanwhile(model), going ? 'load' : undefined)

@@ -58,7 +58,7 @@ function tellChoice(printer: Printer, choice: ExplainedChoice, lane: string): vo
   )
   for (const { node, model, why, chosen } of candidates)
     printer.line(`${mark(chosen)} ${node}, ${model}: ${why}`)
-  if (movedOn) printer.line('It failed there, and the request was given to another:')
+  if (movedOn) printer.line('It could not be answered there, and was given to another:')
 }
 
 const mark = (chosen: boolean): string => (chosen ? '*' : '-')

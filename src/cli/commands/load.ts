@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { LoadResponse } from '../../protocol/fleet.ts'
 import type { NodeModel, RunningModel } from '../../protocol/model.ts'
 import type { HubClient } from '../hub-client.ts'
 import type { Progress } from '../printer.ts'
@@ -33,14 +34,15 @@ export function registerLoad(program: Command, shell: Shell): void {
         const hub = cli.hub()
         const progress = cli.printer.progress(`Loading ${model}`)
         const stopWatching = watchLoading(hub, model, progress)
+        let id: string
         try {
-          await hub.post('/fleet/v1/models/load', body)
+          ;({ model: id } = await hub.post<LoadResponse>('/fleet/v1/models/load', body))
         } finally {
           stopWatching()
           progress.stop()
         }
         const running = await hub.get<{ models: RunningModel[] }>('/fleet/v1/ps')
-        const loaded = running.models.find((candidate) => candidate.id === model)
+        const loaded = running.models.find((candidate) => candidate.id === id)
         if (cli.printer.json) cli.printer.document({ model: loaded ?? null })
         else
           cli.printer.line(

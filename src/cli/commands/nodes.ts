@@ -42,11 +42,15 @@ function registerToken(nodes: Command, shell: Shell): void {
   nodes
     .command('token')
     .description('Make a token that admits one machine, once.')
-    .option('--minutes <n>', 'how long it may wait to be used (default 60)')
+    .option(
+      '--minutes <n>',
+      'how long it may wait to be used (default 60)',
+      wholeNumber('--minutes', 1, 7 * 1440),
+    )
     .option('--json', 'print one JSON document')
     .action(
-      shell.action(async ({ printer, hub }, options: { minutes?: string }) => {
-        const ttlS = options.minutes && wholeNumber('--minutes', 1, 7 * 1440)(options.minutes) * 60
+      shell.action(async ({ printer, hub }, { minutes }: { minutes?: number }) => {
+        const ttlS = minutes === undefined ? undefined : minutes * 60
         const client = hub()
         const made = await client.post<{ token: string; expiresAt: string }>('/fleet/v1/nodes/token', {
           ttlS,

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { formatBytes, formatSeconds } from '../../core/units.ts'
 import type { QueueResponse } from '../../protocol/keys.ts'
 import type { RunningModel } from '../../protocol/model.ts'
+import { queueLines } from '../queue-lines.ts'
 import type { Shell } from '../shell.ts'
 
 const orDash = (value: number | null, show: (value: number) => string) => (value === null ? '–' : show(value))
@@ -15,7 +16,7 @@ export function registerPs(program: Command, shell: Shell): void {
       shell.action(async ({ printer, hub }) => {
         const client = hub()
         const answer = await client.get<{ models: RunningModel[] }>('/fleet/v1/ps')
-        const { lines } = await client.get<QueueResponse>('/fleet/v1/queue')
+        const lines = await queueLines(client)
         if (printer.json) {
           printer.document({ ...answer, queue: lines })
           return 0
@@ -52,7 +53,7 @@ export function registerPs(program: Command, shell: Shell): void {
             `${model.active > 0 ? `answering ${model.active}` : formatSeconds(Math.round(model.idleS))}${model.kept ? ', kept' : ''}`,
           ]),
         )
-        for (const line of lines) if (line.waiting > 0) printer.line(inWords(line))
+        for (const line of lines ?? []) if (line.waiting > 0) printer.line(inWords(line))
         return 0
       }),
     )

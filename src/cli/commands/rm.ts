@@ -27,8 +27,8 @@ async function unloadIfRunning({ hub }: Cli, model: string): Promise<void> {
   try {
     await hub().post('/fleet/v1/models/unload', { model })
   } catch (error) {
-    // No hub, or the hub has not loaded it: either way nothing holds the file.
-    if (!(error instanceof HolonError) || !['not_running', 'model_not_found'].includes(error.code))
-      throw error
+    // No hub, or the hub does not know it, or has not loaded it: in each case nothing holds the file.
+    const isFree = ['not_running', 'model_not_found', 'not_found']
+    if (!(error instanceof HolonError) || !isFree.includes(error.code)) throw error
   }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { formatSeconds } from '../../core/units.ts'
 import type { StatusResponse } from '../../protocol/fleet.ts'
-import type { QueueResponse } from '../../protocol/keys.ts'
+import { queueLines } from '../queue-lines.ts'
 import type { Shell } from '../shell.ts'
 
 export function registerStatus(program: Command, shell: Shell): void {
@@ -19,9 +19,11 @@ export function registerStatus(program: Command, shell: Shell): void {
         }
         const up = formatSeconds((Date.now() - status.startedAt) / 1000)
         printer.line(`Holon ${status.version} is up at ${status.url} (process ${status.pid}, for ${up}).`)
-        const { lines } = await client.get<QueueResponse>('/fleet/v1/queue')
-        const sum = (of: 'inFlight' | 'waiting') => lines.reduce((total, line) => total + line[of], 0)
-        printer.line(`${sum('inFlight')} being answered, ${sum('waiting')} waiting (holon ps).`)
+        const lines = await queueLines(client)
+        if (lines !== null) {
+          const sum = (of: 'inFlight' | 'waiting') => lines.reduce((total, line) => total + line[of], 0)
+          printer.line(`${sum('inFlight')} being answered, ${sum('waiting')} waiting (holon ps).`)
+        }
         if (status.advice) printer.line(status.advice)
         return 0
       }),

@@ -7,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { asHolonError, HolonError, toEnvelope } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NodeHandle } from '../../protocol/node.ts'
+import { isAnonymous } from '../auth/anonymous.ts'
 import { callerOf } from '../auth/caller.ts'
 import { type JoiningRoutes, mountJoining } from '../auth/joining-routes.ts'
 import { pathOf, unknownPath } from '../gateway/routes.ts'
@@ -37,6 +38,12 @@ export function createApp(deps: AppDeps): Hono<Env> {
     const known = asHolonError(error)
     if (known.code === 'internal') deps.log.error({ path: c.req.path, error }, 'a management call failed')
     return fail(c, known)
+  })
+  // Hono decodes and straightens the path before it looks it up. `/%66leet/…`, `/x/../fleet/…` and `http://host/fleet/…`
+  // were pages to the doors, which asked for no key, and management here.
+  app.use(async (c, next) => {
+    if (!isAnonymous(c.req.path)) callerOf(c.env.incoming)
+    await next()
   })
   // For bodies of unannounced length; the doors refuse the others. The connection is not used again.
   app.use(
@@ -117,6 +124,7 @@ async function elsewhere(deps: AppDeps, c: C): Promise<Response> {
 function fail(c: C, error: HolonError): Response {
   if (error.retryAfterS !== undefined)
     c.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))))
+  for (const [name, value] of Object.entries(error.headers ?? {})) c.header(name, String(value))
   return c.json(toEnvelope(error), error.status as 400)
 }
 

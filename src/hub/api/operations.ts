@@ -106,7 +106,7 @@ export function fleetOperations(deps: FleetDeps): Operation[] {
     {
       method: 'post',
       path: '/fleet/v1/models/unload',
-      summary: 'Takes a model out of memory.',
+      summary: 'Takes a model out of memory, and keeps it there no longer.',
       request: unloadRequest,
       response: unloadResponse,
       run: (body) => unload(deps, body as z.infer<typeof unloadRequest>),
@@ -148,12 +148,16 @@ async function unload(
 ): Promise<z.infer<typeof unloadResponse>> {
   // Throws model_not_found, with what exists, when no node knows it.
   const { model } = deps.find(body.model)
-  const holders = deps.nodes.filter((node) => node.state().running.some((running) => running.id === model.id))
+  const isRunning = (node: NodeHandle) => node.state().running.some(({ id }) => id === model.id)
+  const isKept = (node: NodeHandle) =>
+    node.state().models.some(({ id, kept }) => id === model.id && kept === true)
+  const holders = deps.nodes.filter((node) => isRunning(node) || isKept(node))
+  const wasInMemory = holders.some(isRunning)
   if (holders.length === 0) {
     throw new HolonError('not_found', `The model "${model.id}" is not in memory.`, {
       hint: '`holon ps` lists the models that are.',
     })
   }
   await Promise.all(holders.map((node) => node.unload(model.id)))
-  return { model: model.id, nodes: holders.map((node) => node.id) }
+  return { model: model.id, nodes: holders.map((node) => node.id), wasInMemory }
 }

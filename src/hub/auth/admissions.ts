@@ -52,6 +52,11 @@ export class Admissions {
     }
   }
 
+  /** Every node that was ever admitted, also one that was revoked: id to name. @throws HolonError store_unavailable */
+  async names(): Promise<ReadonlyMap<string, string>> {
+    return new Map([...(await this.nodes()).values()].map(({ id, name }) => [id, name]))
+  }
+
   /** Reads the books before somebody waits for them; a failure is told when they are needed. */
   prepare(): void {
     this.nodes().catch(() => undefined)

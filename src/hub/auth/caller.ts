@@ -79,7 +79,11 @@ export function rememberCaller(req: IncomingMessage, caller: Caller): void {
   callers.set(req, caller)
 }
 
-/** Nobody who was not let in gets here: on doors without a key it is the owner's business who reaches them. */
+/** @throws HolonError invalid_api_key for a request that the doors asked for no key: it is nobody's, and so may do nothing */
 export function callerOf(req: IncomingMessage): Caller {
-  return callers.get(req) ?? owner
+  const caller = callers.get(req)
+  if (caller !== undefined) return caller
+  throw new HolonError('invalid_api_key', 'An API key is needed.', {
+    headers: { 'www-authenticate': 'Bearer realm="holon"' },
+  })
 }

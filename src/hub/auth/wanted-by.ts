@@ -35,3 +35,18 @@ export function wantedBy(
     { param: 'model', hint: 'GET /v1/models lists the models that it may use.' },
   )
 }
+
+/**
+ * What looks for a model finds, for whoever may not know of all: the help that an error gives names models that stand near,
+ * and told the holder of a narrow key what else there is.
+ */
+export function withoutOthers<T>(models: unknown, find: () => T): T {
+  if (models == null) return find()
+  try {
+    return find()
+  } catch (thrown) {
+    if (!(thrown instanceof HolonError) || thrown.code !== 'model_not_found') throw thrown
+    const hint = 'GET /v1/models lists the models that this key may use.'
+    throw new HolonError('model_not_found', thrown.message, { param: 'model', hint })
+  }
+}

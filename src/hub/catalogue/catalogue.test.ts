@@ -75,6 +75,21 @@ describe('the list of offered models', () => {
     expect(ring).toBeNull()
   })
 
+  test('is not written over by a change while there may be one that was not read', async () => {
+    book.known = 'perhaps'
+    book.broken = true
+    await catalogue.load()
+    book.broken = false
+    await expect(catalogue.owner.pin('b', { to: ['node-1'] })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    })
+    expect(book.state.offers).toEqual([{ kind: 'model', name: 'a' }])
+    ring?.()
+    await expect.poll(() => catalogue.mode).toBe('curated')
+    await catalogue.owner.pin('b', { to: ['node-1'] })
+    expect(book.state).toMatchObject({ mode: 'curated', offers: [{ name: 'a' }], rules: [{ subject: 'b' }] })
+  })
+
   test('is not read at all when there is none', async () => {
     book.known = 'no'
     book.broken = true

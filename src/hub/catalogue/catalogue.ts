@@ -77,8 +77,10 @@ export class Catalogue {
   private rulesNow = new PlacementRules([])
   private readonly kept = new Map<string, Found>()
   private keptVersion = -1
-  /** Set while a list that may be curated has not been read. */
+  /** Set while a list that is known to be curated has not been read. */
   private unreadable: HolonError | null = null
+  /** Set while there may be a list that has not been read: a change would be written over it. */
+  private unread: HolonError | null = null
   private models = new Set<string>()
   private ids = new Set<string>()
   private stopRetry: (() => void) | null = null
@@ -121,9 +123,11 @@ export class Catalogue {
     try {
       if (curated !== 'no') this.take(await book.read())
       this.unreadable = null
+      this.unread = null
     } catch (cause) {
       const message = 'The list of offered models cannot be read.'
       const error = new HolonError('store_unavailable', message, { cause, retryAfterS: retryMs / 1000 })
+      this.unread = error
       this.unreadable = curated === 'yes' ? error : null
       log.warn({ error: cause }, 'the list of offered models cannot be read; trying again')
       if (this.closed) return
@@ -304,7 +308,7 @@ export class Catalogue {
     next: (state: CatalogueState) => CatalogueState,
   ): Promise<void> {
     const run = this.writing.then(async () => {
-      if (this.unreadable !== null) throw this.unreadable
+      if (this.unread !== null) throw this.unread
       const state = next(this.state)
       if (state === this.state) return
       await this.options.book.write(state)

@@ -5,6 +5,7 @@ import type { CatalogueModel, CatalogueVariant } from '../../protocol/catalogue.
 import { lanes as allLanes, type Lane } from '../../protocol/lane.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import { isTier, tierNames } from '../../protocol/tier.ts'
+import { withoutOthers } from '../auth/wanted-by.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Edition, Placement } from './edition.ts'
 
@@ -195,7 +196,7 @@ export function describeModel(
     const tier = listModels(catalogue, created, view).find(({ id }) => id === asked)
     if (tier) return tier
   }
-  const { held } = catalogue.find(asked, view.lane ?? 'production')
+  const { held } = withoutOthers(view.permitted, () => catalogue.find(asked, view.lane ?? 'production'))
   const ids = new Set(held.map(({ placement }) => placement.model.id))
   for (const model of offeredModels(catalogue, view)) {
     const variants = model.variants.filter((variant) => ids.has(variant.id))

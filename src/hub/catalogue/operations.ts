@@ -11,12 +11,17 @@ import {
 } from '../../protocol/catalogue.ts'
 import { laneName } from '../../protocol/lane.ts'
 import type { Operation } from '../api/operations.ts'
+import { type AdmittedNames, awayNodes, idOf } from './away-nodes.ts'
 import type { Catalogue } from './catalogue.ts'
 import { groupModels } from './list-models.ts'
 
 /** Each answers with the whole catalogue as it is afterwards. */
-export function catalogueOperations(catalogue: Catalogue): Operation[] {
-  const tell = () => describeCatalogue(catalogue)
+export function catalogueOperations(catalogue: Catalogue, admitted: AdmittedNames): Operation[] {
+  const tell = async () => describeCatalogue(catalogue, await awayNodes(catalogue, admitted))
+  const idsOf = async (asked: readonly string[] = []): Promise<string[]> => {
+    const away = await awayNodes(catalogue, admitted)
+    return asked.map((node) => idOf(node, catalogue, away))
+  }
   const change = <Body>(
     path: string,
     summary: string,
@@ -61,21 +66,36 @@ export function catalogueOperations(catalogue: Catalogue): Operation[] {
       '/fleet/v1/catalogue/pin',
       'Pins a model to nodes, away from some, or in the background on others.',
       pinRequest,
-      ({ model, ...nodes }) => catalogue.owner.pin(model, nodes),
+      async ({ model, to, away, background }) =>
+        catalogue.owner.pin(model, {
+          to: await idsOf(to),
+          away: await idsOf(away),
+          background: await idsOf(background),
+        }),
     ),
-    change('/fleet/v1/catalogue/unpin', 'Takes pins of a model back.', unpinRequest, ({ model, node }) =>
-      catalogue.owner.unpin(model, node),
+    change(
+      '/fleet/v1/catalogue/unpin',
+      'Takes pins of a model back.',
+      unpinRequest,
+      async ({ model, node }) => {
+        const [id] = node === undefined ? [] : await idsOf([node])
+        await catalogue.owner.unpin(model, id)
+      },
     ),
     change(
       '/fleet/v1/catalogue/lanes',
       'Has a model or a node serve these lanes alone.',
       lanesRequest,
-      ({ lanes, ...what }) => catalogue.owner.offerTo(what, lanes),
+      async ({ lanes, ...what }) => {
+        const [node] = 'node' in what ? await idsOf([what.node]) : []
+        await catalogue.owner.offerTo(node === undefined ? what : { node }, lanes)
+      },
     ),
   ]
 }
 
-export function describeCatalogue(catalogue: Catalogue): CatalogueResponse {
+/** @param away names of nodes that are not here */
+function describeCatalogue(catalogue: Catalogue, away: ReadonlyMap<string, string>): CatalogueResponse {
   const models = groupModels(catalogue)
   const names = new Set(models.map((model) => model.name))
   const ids = new Set(models.flatMap((model) => model.variants.map((variant) => variant.id)))
@@ -86,14 +106,17 @@ export function describeCatalogue(catalogue: Catalogue): CatalogueResponse {
       ...offer,
       advertised: (offer.kind === 'model' ? names : ids).has(offer.name),
     })),
-    ...describeRules(catalogue),
+    ...describeRules(catalogue, away),
   }
 }
 
-function describeRules({ rules, index }: Catalogue): Pick<CatalogueResponse, 'pins' | 'lanes'> {
+function describeRules(
+  { rules, index }: Catalogue,
+  away: ReadonlyMap<string, string>,
+): Pick<CatalogueResponse, 'pins' | 'lanes'> {
   const pins = new Map<string, CatalogueResponse['pins'][number]>()
   const served = new Map<string, CatalogueResponse['lanes'][number]>()
-  const nodeName = (id: string) => index.find(id)?.handle.name ?? id
+  const nodeName = (id: string) => index.find(id)?.handle.name ?? away.get(id) ?? id
   for (const { kind, subject, object } of rules) {
     if (kind === 'model-lane' || kind === 'node-lane') {
       const of = kind === 'model-lane' ? 'model' : 'node'

@@ -19,11 +19,13 @@ const signEveryMs = 3_000
 
 /**
  * Does nothing when the model is in memory with as much context or more: a model is never loaded anew to make it smaller.
- * @throws HolonError model_loading when it takes long and nothing is streamed; whatever the node throws; bad_http when
+ * The caller's limits hold for a load as for an answer: what a key may not use it cannot have loaded either.
+ * @throws HolonError what the caller's limits throw; model_loading when it takes long and nothing is streamed; whatever the node throws; bad_http when
  * the client left
  */
 export async function loadWithContext(core: AnswerDeps, exchange: Exchange, wish: LoadWish): Promise<void> {
   const { node, model, stream } = wish
+  exchange.begin()
   const running = node.state().running.find((each) => each.id === model.id && each.state === 'ready')
   const wanted = wish.contextTokens && Math.min(wish.contextTokens, model.contextMax ?? wish.contextTokens)
   if (running && (wanted === undefined || (running.contextTokens ?? wanted) >= wanted)) return

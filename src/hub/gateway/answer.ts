@@ -356,10 +356,18 @@ class Run {
   }
 }
 
-/** Not the node's fault, or not worth the time of another: the client left, lost patience, or asked what none can do. */
-function failsElsewhereToo(error: HolonError): boolean {
-  return ['bad_http', 'model_loading', 'invalid_parameter', 'unsupported_parameter'].includes(error.code)
-}
+/**
+ * Not the node's fault, or not worth the time of another: the client left, lost patience, or asked what none can do. A
+ * request whose deadline had passed went on from node to node, and each began to load the model for nobody.
+ */
+const failsElsewhereToo = ({ code }: HolonError): boolean => elsewhereToo.has(code)
+const elsewhereToo: ReadonlySet<string> = new Set([
+  'bad_http',
+  'model_loading',
+  'deadline_exceeded',
+  'invalid_parameter',
+  'unsupported_parameter',
+])
 
 /** A broken connection may be a crash that the restarted engine gets over; a timeout would only be waited for twice. */
 function isWorthRetrying(error: HolonError): boolean {

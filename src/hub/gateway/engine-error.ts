@@ -23,7 +23,7 @@ export function fromRefusal(refusal: Refusal): { error: HolonError; status: numb
   const envelope = JSON.stringify({
     error: {
       message: code === 'context_length_exceeded' && error.hint ? `${message} ${error.hint}` : message,
-      type: status < 500 ? 'invalid_request_error' : 'server_error',
+      type: status === 429 ? error.type : status < 500 ? 'invalid_request_error' : 'server_error',
       param: error.param,
       code: told.code ?? code,
       source: 'engine',
@@ -40,6 +40,7 @@ function codeFor(status: number, type: string | null, message: string | null): E
     return 'context_length_exceeded'
   }
   if (status === 503) return 'overloaded'
+  if (status === 429) return 'rate_limit_exceeded'
   if (status < 500) return 'invalid_parameter'
   return 'engine_failed'
 }

@@ -66,6 +66,9 @@ export class Wait implements Waiter {
    */
   hold(node: NodeHandle, model: string): Promise<EngineLease> {
     this.phase = 'load'
+    this.progress = null
+    // Waiting is counted anew from here: a stream that went on elsewhere was silent for as long as it had waited before.
+    this.lastCommentMs = Number.NEGATIVE_INFINITY
     this.over()
     this.seat = this.room.enter(this)
     return new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+/** All pools of a hub: wished for, kept in the books, formed by the controller, and told who of their members is there. */
 import { asHolonError, HolonError } from '../../core/errors.ts'
 import { PoolController } from '../../pool/controller/controller.ts'
 import type { PoolEffects, PoolWish } from '../../pool/controller/effects.ts'

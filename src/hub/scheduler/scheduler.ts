@@ -9,7 +9,7 @@ import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
 import { isTier } from '../../protocol/tier.ts'
 import { type Caller, owner } from '../auth/caller.ts'
-import { wantedBy } from '../auth/wanted-by.ts'
+import { wantedBy, withoutOthers } from '../auth/wanted-by.ts'
 import type { Catalogue, Found } from '../catalogue/catalogue.ts'
 import type { Placement } from '../catalogue/edition.ts'
 import type { AnswerRecord } from '../gateway/answer-record.ts'
@@ -228,7 +228,10 @@ export class Scheduler {
   private find(model: string, lane: Lane | null, caller: NonNullable<Question['caller']>): Found {
     const { catalogue } = this.options
     const isTiered = lane !== null && isTier(model)
-    return wantedBy(caller, model, isTiered ? catalogue.offeredOn(lane) : catalogue.find(model, lane))
+    const found = isTiered
+      ? catalogue.offeredOn(lane)
+      : withoutOthers(caller.models, () => catalogue.find(model, lane))
+    return wantedBy(caller, model, found)
   }
 
   private gaugeOf(placement: Placement): Gauge {

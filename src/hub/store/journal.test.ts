@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { FakeClock } from '../../core/clock.ts'
 import { silentLog } from '../../core/log.ts'
 import { Journal } from './journal.ts'
@@ -89,5 +89,24 @@ test('a disk that refuses keeps the lines in memory until it takes them', async 
   clock.advance(1_000)
   await journal.flush()
   expect(await content()).toEqual(['patient'])
+  await journal.close()
+})
+
+test('a disk that is full in the middle of the first line of a file loses no line once there is room', async () => {
+  const any = await open(join(dir, 'any'), 'w')
+  const full = vi.spyOn(Object.getPrototypeOf(any) as FileHandle, 'appendFile')
+  await any.close()
+  await rm(join(dir, 'any'))
+  full.mockImplementationOnce(async function (this: FileHandle, text) {
+    await this.write(String(text).slice(0, 3))
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  })
+  const journal = await openJournal()
+  journal.append('first')
+  await journal.flush()
+  journal.append('second')
+  await journal.flush()
+  full.mockRestore()
+  expect(await content()).toEqual(['fir', 'first', 'second'])
   await journal.close()
 })

@@ -110,8 +110,8 @@ export class Journal {
     const bytes = this.pendingBytes
     this.pending = []
     this.pendingBytes = 0
-    // A blank line first: a write that failed half-way must not swallow the line after it.
-    const text = Buffer.from(`${this.bytes === 0 ? '' : '\n'}${lines.join('\n')}\n`)
+    // A blank line first: a write that failed half-way, the first of its file too, must not swallow the line after it.
+    const text = Buffer.from(`${this.handle === null ? '' : '\n'}${lines.join('\n')}\n`)
     try {
       if (this.handle === null) {
         this.path = join(

@@ -97,17 +97,17 @@ export function unreachable(): ApiError {
 export const isAbort = (thrown: unknown): boolean => thrown instanceof Error && thrown.name === 'AbortError'
 
 /**
- * Asks the hub for JSON. What it means is for the caller to check.
+ * Asks the hub for JSON. What it means is for the caller to check. By the fetch it is given and no other: the browser's own
+ * sends no key, and the buttons that used it were refused by every hub that wants one.
  * @throws ApiError for everything but an abort, which stays an AbortError.
  */
 export async function askJson(
   path: string,
-  options: { body?: unknown; signal?: AbortSignal; fetch?: typeof fetch } = {},
+  options: { fetch: typeof fetch; body?: unknown; signal?: AbortSignal },
 ): Promise<unknown> {
-  const ask = options.fetch ?? fetch
   let response: Response
   try {
-    response = await ask(path, {
+    response = await options.fetch(path, {
       ...(options.body === undefined
         ? {}
         : {
@@ -134,5 +134,7 @@ export async function askJson(
 }
 
 /** Starts loading and returns at once; the progress comes with the fleet's events. */
-export const loadModel = (model: string) => askJson(paths.load, { body: { model, wait: false } })
-export const unloadModel = (model: string) => askJson(paths.unload, { body: { model } })
+export const loadModel = (model: string, call: typeof fetch) =>
+  askJson(paths.load, { fetch: call, body: { model, wait: false } })
+export const unloadModel = (model: string, call: typeof fetch) =>
+  askJson(paths.unload, { fetch: call, body: { model } })

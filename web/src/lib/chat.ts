@@ -166,7 +166,7 @@ export class ChatStore {
     const piece = (changes: Partial<Answer>): void => {
       meter.chunk()
       change({ ...changes, state: 'streaming', loading: null, note: null, speed: meter.read() })
-      if (this.#effects.now() - this.#savedMs > saveEveryMs) this.#keep()
+      if (here() && this.#effects.now() - this.#savedMs > saveEveryMs) this.#keep()
     }
     change({})
     this.#save()

@@ -129,6 +129,7 @@ it('puts the facts of a model and its engine in a line', () => {
   expect(plain(modelFacts(model('a', { paramsTotal: null, quant: null, embedding: true })))).toBe(
     '4.92 GB · embeddings',
   )
+  expect(modelFacts(model('a', { sizeBytes: 0 }))).toBe('8B · Q4_K_M')
   expect(runningFacts({ ...running('a', 5e9), active: 2 }, undefined).map(plain)).toEqual([
     'llama-server',
     '5.00 GB',

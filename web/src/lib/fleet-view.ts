@@ -92,7 +92,9 @@ export function memorySlices(node: NodeView): MemorySlice[] {
 /** Parameters, quant, size and kind of a model in one line. */
 export function modelFacts(model: NodeModel): string {
   const params = model.paramsTotal ? shortCount(model.paramsTotal) : null
-  const facts = [params, model.quant, bytes(model.sizeBytes), model.embedding ? 'embeddings' : null]
+  // An attached engine does not always say.
+  const size = model.sizeBytes === 0 ? null : bytes(model.sizeBytes)
+  const facts = [params, model.quant, size, model.embedding ? 'embeddings' : null]
   return facts.filter((fact) => fact !== null).join(' · ')
 }
 
