@@ -8,6 +8,8 @@ export default defineConfig({
     exclude: all ? [] : ['test/all/**'],
     testTimeout: 120_000,
     hookTimeout: 180_000,
+    // Vitest's second is too short on a machine that is busy with other things; who waits for a state goes on at once.
+    expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     maxWorkers: 2,
   },
