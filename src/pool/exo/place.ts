@@ -6,6 +6,7 @@
 import { request } from 'undici'
 import { HolonError } from '../../core/errors.ts'
 import { askEngine, askJson, type EngineAddress, toldBy } from '../../engines/attached/ask-engine.ts'
+import { pause } from '../../engines/attached/pause.ts'
 import { field, record, rows, text } from '../../engines/attached/read-json.ts'
 import { canAnswer, type ExoState, type Instance, readState } from '../../engines/exo/list.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
@@ -106,7 +107,7 @@ export async function placeInExo(
   while (Date.now() < until) {
     const { instances } = await readState(exo, signal)
     if (instances.some((each) => each.id === id)) return
-    await pause(signal)
+    await pause(lookEveryMs, signal)
   }
   throw failed(`exo accepted the placement of ${model} and never made it.`)
 }
@@ -126,7 +127,7 @@ export async function untilRunnersReady(
     const why = failureOf(instance, state)
     if (why !== null) throw failed(`exo could not load ${model}: ${why}`)
     onProgress?.({ phase: 'loading in exo', percent: percentOf(instance, state), etaS: null })
-    await pause(signal)
+    await pause(lookEveryMs, signal)
   }
 }
 
@@ -179,9 +180,4 @@ function percentOf({ runners }: Instance, state: ExoState): number | null {
 
 function failed(why: string): HolonError {
   return new HolonError('model_load_failed', why, { source: 'engine' })
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  await new Promise((resolve) => setTimeout(resolve, lookEveryMs))
 }
