@@ -133,21 +133,17 @@ export async function untilRunnersReady(
 
 /**
  * Why a placed instance cannot answer any more; null while it can. exo never places again by itself, and keeps the
- * instance of a dead machine in its list for most of a minute.
+ * instance of a dead machine in its list for most of a minute. `nodes` are the machines that are there now.
  */
-export function troubleOf(
-  id: string,
-  nodes: readonly string[],
-  seen: readonly string[],
-  state: ExoState,
-): string | null {
+export function troubleOf(id: string, nodes: readonly string[], state: ExoState): string | null {
   const instance = state.instances.find((each) => each.id === id)
   if (instance === undefined) return 'exo took the instance away.'
   const why = failureOf(instance, state)
   if (why !== null) return `A runner of exo failed: ${why}`
   // A runner that has shut down is not listed any more.
   if (instance.runners.some((runner) => !state.runners.has(runner))) return 'A runner of exo is gone.'
-  const lost = seen.find((node) => !nodes.includes(node))
+  // Others may come and go: it is not placed on them.
+  const lost = instance.nodes.find((node) => !nodes.includes(node))
   return lost === undefined ? null : `A machine of exo is gone (${lost}).`
 }
 
