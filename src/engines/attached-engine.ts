@@ -86,6 +86,8 @@ export interface Translation {
   line(line: string): string
   /** After the last line. @throws HolonError engine_failed when the answer was not whole */
   end(): string
+  /** Whether the caller is slow to take what was said: nothing more is asked of the engine meanwhile. */
+  callerIsSlow?(slow: boolean): void
   /** A whole answer, parsed. */
   whole(answer: unknown): unknown
 }

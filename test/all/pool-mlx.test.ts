@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mlxPool } from '../../src/pool/mlx/index.ts'
+import { freePort } from '../../src/pool/wire/listen.ts'
+import type { LoadProgress } from '../../src/protocol/model.ts'
 import type { OpenPart, PartSpec } from '../../src/protocol/pool.ts'
 import { type Program, startProgram } from '../engines/attached-stand.ts'
 import { eventually } from '../support/cli.ts'
@@ -58,6 +60,10 @@ async function ranksAlive(): Promise<number[]> {
   return mine.filter((line) => !line.includes('guard.js')).map((line) => Number(line.trim().split(/\s+/)[0]))
 }
 
+/** A process that was killed may be listed for a moment more. */
+const nothingLeft = (): Promise<void> =>
+  eventually('every rank to end', async () => (await ranksAlive()).length === 0)
+
 async function rankOf(pid: number): Promise<string> {
   const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
   return /(?:^|\0)MLX_RANK=(\d)/.exec(environment)?.[1] ?? ''
@@ -79,7 +85,7 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
 
   test.each(['encrypted', 'isolated'] as const)('says the same as one machine alone (%s)', async (mode) => {
     const programs = await mlxPrograms()
-    const port = 20_000 + (process.pid % 20_000)
+    const port = await freePort('127.0.0.1')
     const args = ['--model', model, '--host', '127.0.0.1', '--port', String(port)]
     const solo: Program = await startProgram(join(programs, 'mlx_lm.server'), args, /on port (\d+)/)
     open.push(solo.stop)
@@ -95,7 +101,7 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
     const both = await Promise.all([pool.chat(greedy), pool.chat(greedy)])
     expect(await Promise.all(both.map(textOf))).toEqual([expected, expected])
     await pool.stop()
-    expect(await ranksAlive()).toEqual([])
+    await nothingLeft()
   })
 
   test('takes requests only with the secret of the launch, and refuses adapters by name', async () => {
@@ -137,7 +143,7 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
       })()
       await expect(rest).rejects.toThrow()
       expect(await pool.over).toMatch(/MLX|member/)
-      expect(await ranksAlive()).toEqual([])
+      await nothingLeft()
     },
   )
 
@@ -146,7 +152,7 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
     const stopped = await pidOfRank('1')
     process.kill(stopped, 'SIGSTOP')
     expect(await pool.over).toMatch(/Nothing came out of an answer|failed/)
-    expect(await ranksAlive()).toEqual([])
+    await nothingLeft()
   }, 180_000)
 
   test('a rank that never comes ends the others with the reason', async () => {
@@ -157,7 +163,7 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
     starting.catch(() => undefined)
     await peer.stop()
     await expect(starting).rejects.toMatchObject({ code: 'pool_wire_failed' })
-    expect(await ranksAlive()).toEqual([])
+    await nothingLeft()
   })
 
   test('a start that is given up leaves no process', async () => {
@@ -165,14 +171,17 @@ describe.skipIf(process.platform !== 'linux')('a ring of two', () => {
     const parts: OpenPart[] = []
     for (const spec of all) parts.push(await mlxPool.open(spec, host, new AbortController().signal))
     const giveUp = new AbortController()
+    // When the group has formed and is not ready: no fixed time is sure to be both.
+    const onProgress = ({ phase }: LoadProgress): void => {
+      if (phase === 'reading weights') giveUp.abort(new Error('the hub gave up'))
+    }
     const starts = parts.map((part, rank) =>
-      part.start([{ rank: 1 - rank, ...parts[1 - rank]!.listening! }], { signal: giveUp.signal }),
+      part.start([{ rank: 1 - rank, ...parts[1 - rank]!.listening! }], { signal: giveUp.signal, onProgress }),
     )
-    setTimeout(() => giveUp.abort(new Error('the hub gave up')), 500)
     const ends = await Promise.allSettled(starts)
-    expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    const givenUp = { status: 'rejected', reason: new Error('the hub gave up') }
+    expect(ends).toEqual([givenUp, givenUp])
     await Promise.all(parts.map((part) => part.stop()))
-    // A process that was killed may be listed for a moment more.
-    await eventually('every rank to end', async () => (await ranksAlive()).length === 0)
+    await nothingLeft()
   })
 })

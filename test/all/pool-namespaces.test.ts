@@ -24,6 +24,8 @@ let net: FleetLan
 const pool = () => poolOn(net, 'big')
 const vocab = 2000
 const ask = () => askOn(net, model, neverEnding({ vocab }))
+/** Longer than anything that is done meanwhile: it ends where the context of its pool does. */
+const askLong = () => questionOn(net, model, 1_200, neverEnding({ vocab }))
 
 /** Ports of a machine that answer someone on the switch, and what they say to one who knows nothing. */
 async function scan(name: string): Promise<Record<string, string>> {
@@ -127,7 +129,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
     const victim = view?.members.find(({ rank }) => rank === 1)?.node ?? ''
     const [engine = 0] = engines(victim)
     expect(isAlive(engine)).toBe(true)
-    const program = questionOn(net, model, 1_200, neverEnding({ vocab }))
+    const program = askLong()
     await program.until('begun')
     process.kill(engine, 'SIGKILL')
     const broken = (await program.answer) as Answer
@@ -142,7 +144,7 @@ describe.skipIf(missing !== null)(`a pool of three machines${missing ? ` (${miss
   /** No goodbye and no reset comes over a cable that is pulled. The answer under way must be told all the same. */
   async function unpluggedInAnAnswer(victim: string, meanwhile: () => Promise<void>): Promise<void> {
     const before = names.flatMap(engines)
-    const program = questionOn(net, model, 1_200)
+    const program = askLong()
     await program.until('begun')
     net.machines[victim]!.unplug()
     try {

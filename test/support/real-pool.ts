@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import OpenAI from 'openai'
-import { writeRandomGguf } from '../../src/bench/random-gguf.ts'
+import { neverEnding, writeRandomGguf } from '../../src/bench/random-gguf.ts'
 import { llamaServerDriver } from '../../src/engines/llama-server/index.ts'
 import type { PoolView } from '../../src/protocol/pools.ts'
 import { descendants, eventually, isAlive, type Running, runCli } from './cli.ts'
@@ -26,6 +26,8 @@ const budgetMb = '200'
 /** The hub's machine holds the demonstration model too. */
 const hubBudgetMb = '300'
 export const model = 'wide'
+/** What ends an answer of random weights early is chance: here its length alone does. */
+const question = { model, prompt: 'The machines are', temperature: 0, ...neverEnding(shape) }
 
 /** An answer that is being written. */
 export interface Answering {
@@ -131,7 +133,7 @@ export class RealPool {
 
   async ask(maxTokens = 16): Promise<{ text: string; node: string | null }> {
     const { data, response } = await this.client.completions
-      .create({ model, prompt: 'The machines are', max_tokens: maxTokens, temperature: 0 })
+      .create({ ...question, max_tokens: maxTokens })
       .withResponse()
     return { text: data.choices[0]?.text ?? '', node: response.headers.get('x-holon-node') }
   }
@@ -139,7 +141,7 @@ export class RealPool {
   /** Asks for a long answer; resolves when its first word is there. */
   async answering(): Promise<Answering> {
     const stream = await this.client.completions.create({
-      ...{ model, prompt: 'The machines are', max_tokens: 2000, temperature: 0, stream: true },
+      ...{ ...question, max_tokens: 2000, stream: true },
     })
     const chunks = stream[Symbol.asyncIterator]()
     await chunks.next()

@@ -1,4 +1,5 @@
 /** What a hub, or whoever got hold of one, may try with a node: it reaches the engines it holds, and nothing else. */
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createNodeServer } from '../../src/agent/node-server/node-server.ts'
 import { jsonLine } from '../../src/core/lines.ts'
@@ -81,6 +82,15 @@ test.each([
   }
   expect(node.loads).toEqual([])
   expect(kept).toEqual([])
+})
+
+test('an order in pieces is read whole, also where a letter is cut in two', async () => {
+  const order = Buffer.from(JSON.stringify({ model: 'modèle' }))
+  const cut = order.indexOf(0xc3) + 1
+  const body = Readable.from([order.subarray(0, cut), order.subarray(cut)], { objectMode: false })
+  const { statusCode } = await session.request({ path: nodePaths.load, method: 'POST', body })
+  expect(statusCode).toBe(204)
+  expect(node.loads.pop()).toMatchObject({ id: 'modèle' })
 })
 
 test('a hold ends with its stream, and is no good to anybody after that', async () => {

@@ -122,6 +122,8 @@ async function answer(
 
 async function readJson(request: Http2ServerRequest): Promise<unknown> {
   let text = ''
+  // A letter may come in two pieces.
+  request.setEncoding('utf8')
   for await (const chunk of request) {
     text += String(chunk)
     if (text.length > maxLineBytes) throw new HolonError('body_too_large', 'The body is too long.')

@@ -51,14 +51,14 @@ export async function serveFiles(
       server.emit('connection', socket)
     },
   })
-  signal.addEventListener(
-    'abort',
-    () => {
-      listener.close()
-      for (const drop of drops) drop()
-    },
-    { once: true },
-  )
+  const end = (): void => {
+    listener.close()
+    for (const drop of drops) drop()
+  }
+  signal.addEventListener('abort', end, { once: true })
+  // Given up while the port was being opened: nobody else would close it.
+  if (signal.aborted) end()
+  signal.throwIfAborted()
   return { port: listener.port }
 }
 

@@ -23,7 +23,10 @@ export async function translateLines(
   const send = async (text: string): Promise<void> => {
     if (text === '') return
     if (to.destroyed) throw new Error('the caller left')
-    if (!to.write(text)) await drained(to)
+    if (to.write(text)) return
+    translation?.callerIsSlow?.(true)
+    await drained(to)
+    translation?.callerIsSlow?.(false)
   }
   const turned = (line: string): string => (translation === null ? `${line}\n` : translation.line(line))
   for await (const chunk of from) {

@@ -7,6 +7,8 @@ export interface Instance {
   id: string
   model: string
   runners: readonly string[]
+  /** Ids of the machines that it is placed on. */
+  nodes: readonly string[]
 }
 
 /** What of exo's state tells whether a model can answer. */
@@ -47,8 +49,9 @@ async function part(
 function instanceOf(id: string, tagged: unknown): Instance[] {
   const inner = Object.values(record(tagged))[0]
   const model = text(field(inner, 'shardAssignments', 'modelId'))
-  const nodes = record(field(inner, 'shardAssignments', 'nodeToRunner'))
-  return model === null ? [] : [{ id, model, runners: Object.values(nodes).map(String) }]
+  const placed = record(field(inner, 'shardAssignments', 'nodeToRunner'))
+  const [nodes, runners] = [Object.keys(placed), Object.values(placed).map(String)]
+  return model === null ? [] : [{ id, model, runners, nodes }]
 }
 
 function runnerOf(tagged: unknown): {

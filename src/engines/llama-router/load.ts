@@ -134,6 +134,8 @@ async function watchProgress(
       return
     }
     let rest = ''
+    // A letter of a name may come in two pieces.
+    body.setEncoding('utf8')
     for await (const chunk of body) {
       const lines = (rest + String(chunk)).split('\n')
       rest = lines.pop() ?? ''

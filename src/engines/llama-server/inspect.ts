@@ -17,19 +17,24 @@ export interface LlamaServerBinary {
 const timeoutMs = 10_000
 const known = new Map<string, Promise<LlamaServerBinary | null>>()
 
-/** Asks a binary for its version and options; null when it cannot run. Remembered until the file changes. */
-export function inspectBinary(path: string): Promise<LlamaServerBinary | null> {
+/**
+ * Asks a binary for its version and options; null when it cannot run. Remembered until the file changes, but for a null: a
+ * machine that was busy, or a library that was missing, is no property of the file.
+ */
+export async function inspectBinary(path: string): Promise<LlamaServerBinary | null> {
   let stamp: string
   try {
     accessSync(path, constants.X_OK)
     const { mtimeMs, size } = statSync(path)
     stamp = `${path}|${mtimeMs}|${size}`
   } catch {
-    return Promise.resolve(null)
+    return null
   }
   const asked = known.get(stamp) ?? ask(path)
   known.set(stamp, asked)
-  return asked
+  const found = await asked
+  if (found === null) known.delete(stamp)
+  return found
 }
 
 async function ask(path: string): Promise<LlamaServerBinary | null> {

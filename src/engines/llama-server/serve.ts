@@ -59,7 +59,8 @@ async function start(spec: ServeOptions, key: { secret: string; keyFile: string 
     env: spec.env,
     onLine: (line) => {
       const level = /^[\d.]+ ([IWED]) /.exec(line)?.[1] ?? 'W'
-      if (level === 'E' || /\berror\b/i.test(line)) errors.push(line)
+      // Why it does not start; one that serves may complain for months.
+      if (!ready && (level === 'E' || /\berror\b/i.test(line))) errors.push(line)
       const listening = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)
       if (listening) port.resolve(Number(listening[1]))
       // While it serves, its notes are one line per request and more: only what is wrong is worth keeping.

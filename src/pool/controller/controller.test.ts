@@ -251,6 +251,21 @@ describe('growing', () => {
     recorded.clock.advance(60_000)
     expect(recorded.asked).toEqual([])
   })
+
+  test('keeps the smaller group when the one that was to join goes away while it is looked at', () => {
+    const recorded = ready('a', 'b', 'c')
+    recorded.controller.onNode('c', false)
+    recorded.settle()
+    recorded.controller.onNode('c', true)
+    recorded.clock.advance(defaultPoolPolicy.growAfterMs)
+    recorded.controller.onNode('c', false)
+    recorded.answerCheck(groupOf(['a', 'b', 'c']))
+    expect(standing(recorded)).toMatchObject({ phase: 'ready', service: 'group', ranks: ['a', 'b'] })
+    recorded.controller.onNode('c', true)
+    recorded.clock.advance(defaultPoolPolicy.growAfterMs)
+    recorded.settle()
+    expect(standing(recorded)).toMatchObject({ service: 'group', ranks: ['a', 'b', 'c'] })
+  })
 })
 
 describe('one machine that is faster', () => {

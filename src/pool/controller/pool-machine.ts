@@ -101,8 +101,8 @@ export class PoolMachine {
     }
     if (this.pinned === node) this.pinned = null
     if (this.solo === node) this.leaveSolo(`${this.deps.effects.nameOf(node)} is gone.`)
-    if (this.run !== null) this.run.onGone(node)
-    else if (this.check?.members.includes(node)) this.onGoneWhileChecked(node)
+    this.run?.onGone(node)
+    if (this.check?.members.includes(node)) this.onGoneWhileChecked(node)
     this.tell()
   }
 
@@ -204,6 +204,8 @@ export class PoolMachine {
     this.endCheck()
     const message = `The member ${this.deps.effects.nameOf(node)} went away while it was looked at.`
     if (this.creation !== null) this.onRefused(new HolonError('engine_unavailable', message), null)
+    // It was to join a group that serves: that one is not given up for whoever is not there.
+    else if (this.run !== null) this.wake()
     else this.form()
   }
 

@@ -8,7 +8,7 @@ import { groupSpecs, memberHost, type PoolGroup, startGroup } from '../../../tes
 import { attachExo } from '../../engines/exo/index.ts'
 import type { MemberHost, PoolPlan } from '../pool-engine.ts'
 import { exoPool } from './index.ts'
-import { choosePreview } from './place.ts'
+import { choosePreview, troubleOf } from './place.ts'
 
 const model = 'mlx-community/Qwen3-30B-A3B-4bit'
 const folder = mkdtempSync(join(tmpdir(), 'holon-pool-exo-'))
@@ -136,4 +136,14 @@ test('of two placements on as few machines the one over RDMA is taken', () => {
   const previews = [offer('MlxRing', 2), offer('MlxJaccl', 4), offer('MlxJaccl', 2)]
   expect(choosePreview(previews, { sharding: 'Tensor' }, 'x')).toBe(previews[2])
   expect(() => choosePreview(previews, { sharding: 'Pipeline' }, 'x')).toThrow(/it offers no such split/)
+})
+
+test('a machine that leaves exo matters to what is placed on it, and to nothing else', () => {
+  const ready = { state: 'RunnerReady', message: null, layers: null, ofLayers: null }
+  const state = {
+    instances: [{ id: 'one', model, runners: ['r'], nodes: ['a'] }],
+    runners: new Map([['r', ready]]),
+  }
+  expect(troubleOf('one', ['a'], state)).toBeNull()
+  expect(troubleOf('one', ['b'], state)).toBe('A machine of exo is gone (a).')
 })

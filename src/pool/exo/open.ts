@@ -47,7 +47,7 @@ export async function openExo(spec: PartSpec, host: MemberHost, signal: AbortSig
           parallel: exo.parallel,
           oneAtATime: false,
           usualMaxTokens,
-          look: await lookAt(exo, instance.id, life.over),
+          look: lookAt(exo, instance.id, life.over),
           lookEveryMs,
           provesLife,
           signal: either,
@@ -62,18 +62,13 @@ function provesLife(line: string): boolean {
   return line.startsWith('data:') || line.includes('prefill_progress')
 }
 
-async function lookAt(
-  exo: AttachedEngine,
-  id: string,
-  signal: AbortSignal,
-): Promise<() => Promise<string | null>> {
-  const seen = await liveNodes(exo, signal)
+function lookAt(exo: AttachedEngine, id: string, signal: AbortSignal): () => Promise<string | null> {
   let silent = 0
   return async () => {
     try {
       const [state, nodes] = await Promise.all([readState(exo, signal), liveNodes(exo, signal)])
       silent = 0
-      return troubleOf(id, nodes, seen, state)
+      return troubleOf(id, nodes, state)
     } catch (thrown) {
       silent += 1
       return silent < 2 ? null : asHolonError(thrown).message

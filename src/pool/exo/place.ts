@@ -6,6 +6,7 @@
 import { request } from 'undici'
 import { HolonError } from '../../core/errors.ts'
 import { askEngine, askJson, type EngineAddress, toldBy } from '../../engines/attached/ask-engine.ts'
+import { pause } from '../../engines/attached/pause.ts'
 import { field, record, rows, text } from '../../engines/attached/read-json.ts'
 import { canAnswer, type ExoState, type Instance, readState } from '../../engines/exo/list.ts'
 import type { LoadProgress } from '../../protocol/model.ts'
@@ -106,7 +107,7 @@ export async function placeInExo(
   while (Date.now() < until) {
     const { instances } = await readState(exo, signal)
     if (instances.some((each) => each.id === id)) return
-    await pause(signal)
+    await pause(lookEveryMs, signal)
   }
   throw failed(`exo accepted the placement of ${model} and never made it.`)
 }
@@ -126,27 +127,23 @@ export async function untilRunnersReady(
     const why = failureOf(instance, state)
     if (why !== null) throw failed(`exo could not load ${model}: ${why}`)
     onProgress?.({ phase: 'loading in exo', percent: percentOf(instance, state), etaS: null })
-    await pause(signal)
+    await pause(lookEveryMs, signal)
   }
 }
 
 /**
  * Why a placed instance cannot answer any more; null while it can. exo never places again by itself, and keeps the
- * instance of a dead machine in its list for most of a minute.
+ * instance of a dead machine in its list for most of a minute. `nodes` are the machines that are there now.
  */
-export function troubleOf(
-  id: string,
-  nodes: readonly string[],
-  seen: readonly string[],
-  state: ExoState,
-): string | null {
+export function troubleOf(id: string, nodes: readonly string[], state: ExoState): string | null {
   const instance = state.instances.find((each) => each.id === id)
   if (instance === undefined) return 'exo took the instance away.'
   const why = failureOf(instance, state)
   if (why !== null) return `A runner of exo failed: ${why}`
   // A runner that has shut down is not listed any more.
   if (instance.runners.some((runner) => !state.runners.has(runner))) return 'A runner of exo is gone.'
-  const lost = seen.find((node) => !nodes.includes(node))
+  // Others may come and go: it is not placed on them.
+  const lost = instance.nodes.find((node) => !nodes.includes(node))
   return lost === undefined ? null : `A machine of exo is gone (${lost}).`
 }
 
@@ -179,9 +176,4 @@ function percentOf({ runners }: Instance, state: ExoState): number | null {
 
 function failed(why: string): HolonError {
   return new HolonError('model_load_failed', why, { source: 'engine' })
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  await new Promise((resolve) => setTimeout(resolve, lookEveryMs))
 }

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
+import { jsonLine } from '../../core/lines.ts'
 import { linkProbe } from '../../protocol/pool.ts'
+import { bind, listenSecure } from '../wire/listen.ts'
 import { awaitProbe } from './await-probe.ts'
 import { probe } from './probe.ts'
+import { ticketBytes } from './probe-terms.ts'
 
 const newSecret = (): string => randomBytes(32).toString('base64url')
 const { signal } = new AbortController()
@@ -37,3 +40,37 @@ test('an end that is no longer wanted is closed', async () => {
   const socket = connect({ host, port })
   await expect(once(socket, 'connect')).rejects.toThrow(/ECONNREFUSED/)
 })
+
+test.each(['tells no port', 'takes the connection and echoes nothing', 'hangs up instead of an echo'])(
+  'an end that %s does not keep the one who measures',
+  async (fault) => {
+    const secret = newSecret()
+    const giveUp = new AbortController()
+    const reached = () => giveUp.abort(new Error('given up'))
+    const sink = createServer((socket) => {
+      socket.on('error', () => undefined)
+      // The ticket is there: the next that it says is a ping.
+      socket.once('data', () => (fault.startsWith('hangs') ? socket.end() : reached()))
+    })
+    const sinkPort = await bind(sink, host)
+    const listener = await listenSecure({
+      host,
+      handshakeMs: 5_000,
+      secretOf: () => Buffer.from(secret, 'base64url'),
+      onPeer: (socket) => {
+        if (fault === 'tells no port') return reached()
+        const ticket = randomBytes(ticketBytes).toString('base64url')
+        socket.write(jsonLine({ port: sinkPort, ticket }))
+      },
+    })
+    try {
+      const measured = probe({ host, port: listener.port, secret }, giveUp.signal)
+      await expect(measured).rejects.toThrow(
+        fault.startsWith('hangs') ? /could not be measured: the other end hung up/ : 'given up',
+      )
+    } finally {
+      listener.close()
+      sink.close()
+    }
+  },
+)

@@ -28,6 +28,11 @@ export async function probe(
 ): Promise<LinkProbe> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(wholeMs)])
   const ends: (() => void)[] = []
+  // A connection that is only closed, without an error, would leave whoever waits for its next bytes waiting for ever.
+  const end = (): void => {
+    for (const each of ends.splice(0)) each()
+  }
+  inTime.addEventListener('abort', end, { once: true })
   try {
     const { host, port } = to
     const secret = readSecret(to.secret)
@@ -36,9 +41,10 @@ export async function probe(
     })
     ends.push(dialled.drop)
     const { port: sink, ticket } = ticketLine.parse(await firstLine(dialled.socket))
+    inTime.throwIfAborted()
     const socket = connect({ host, port: sink, noDelay: true, allowHalfOpen: true })
-    ends.push(() => socket.destroy())
-    inTime.addEventListener('abort', () => socket.destroy(), { once: true })
+    socket.on('error', () => undefined)
+    ends.push(() => socket.destroy(new Error('the measurement is over')))
     await once(socket, 'connect')
     socket.write(Buffer.from(ticket, 'base64url'))
     const times = await ping(socket)
@@ -58,7 +64,8 @@ export async function probe(
       cause: thrown,
     })
   } finally {
-    for (const end of ends) end()
+    inTime.removeEventListener('abort', end)
+    end()
   }
 }
 
@@ -66,6 +73,8 @@ export async function probe(
 async function ping(socket: Socket): Promise<number[]> {
   const times: number[] = []
   const message = Buffer.alloc(pingBytes)
+  const hungUp = (): void => void socket.destroy(new Error('the other end hung up'))
+  socket.once('end', hungUp)
   for (let count = 0; count < pings; count++) {
     const sentAt = performance.now()
     socket.write(message)
@@ -75,6 +84,7 @@ async function ping(socket: Socket): Promise<number[]> {
     }
     times.push(performance.now() - sentAt)
   }
+  socket.off('end', hungUp)
   return times
 }
 

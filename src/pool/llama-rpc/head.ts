@@ -65,6 +65,7 @@ export class HeadPart extends LlamaPart {
     const progress = new AnswerProgress(serving, () => wire.bytes(), { hangMs: host.hangMs })
     this.progress = progress
     this.watch(serving.child)
+    signal.throwIfAborted()
     return this.runningPart(() => this.lease(serving, progress))
   }
 

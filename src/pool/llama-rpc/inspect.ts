@@ -1,6 +1,6 @@
 /** What this machine brings to a pool on llama.cpp RPC. */
 import { execFile } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { findLlamaServer, llamaServerPlaces } from '../../engines/llama-server/detect.ts'
 import type { LlamaServerBinary } from '../../engines/llama-server/inspect.ts'
@@ -49,13 +49,20 @@ export async function findLlamaRpc(host: MemberHost): Promise<LlamaRpcBuild | st
 
 const known = new Map<string, Promise<string | null>>()
 
-/** Only a worker that runs tells the version of its protocol: one is started for some milliseconds, once per file. */
-function protocolOf(worker: string): Promise<string | null> {
-  const { mtimeMs, size } = statSync(worker)
-  const stamp = `${worker}|${mtimeMs}|${size}`
+/**
+ * Only a worker that runs tells the version of its protocol: one is started for some milliseconds, once per file. Null
+ * when it does not run now.
+ */
+export async function protocolOf(worker: string): Promise<string | null> {
+  const file = await stat(worker).catch(() => null)
+  if (file === null) return null
+  const stamp = `${worker}|${file.mtimeMs}|${file.size}`
   const asked = known.get(stamp) ?? ask(worker)
   known.set(stamp, asked)
-  return asked
+  const protocol = await asked
+  // A machine that was too busy, or had no port to give, is asked again.
+  if (protocol === null) known.delete(stamp)
+  return protocol
 }
 
 async function ask(binary: string): Promise<string | null> {

@@ -92,6 +92,11 @@ export abstract class LlamaPart implements OpenPart {
   /** From now on the end of the process is the end of the part. */
   protected watch(child: Guarded): void {
     this.child = child
+    // It came up while the part was being ended, which did not know of it.
+    if (this.stopping) {
+      this.stopping = this.stopping.then(() => child.stop(0))
+      return
+    }
     void child.exited.then(async ({ reason }) => this.die((await this.betterReason()) ?? reason))
     this.lookAgain()
     void this.measure()

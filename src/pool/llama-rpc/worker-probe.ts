@@ -20,18 +20,21 @@ export function probeIdleWorker(host: string, port: number): Promise<WorkerWord 
     const socket = connect({ host, port })
     let held: Buffer = Buffer.alloc(0)
     let protocol: string | null = null
+    let told: WorkerWord | null = null
     const settle = (word: WorkerWord | null): void => {
+      told = word
       clearTimeout(timer)
       // An end, not a reset: the worker waits for it before it takes its head.
       socket.end()
       socket.resume()
-      socket.once('close', () => resolve(word))
-      setTimeout(() => socket.destroy(), 200)
+      timer = setTimeout(() => socket.destroy(), 200)
     }
-    const timer = setTimeout(() => settle(null), timeoutMs)
-    socket.on('error', () => {
+    let timer = setTimeout(() => settle(null), timeoutMs)
+    socket.on('error', () => undefined)
+    // Whoever closed it: a worker that dies of the question closes it without a word.
+    socket.once('close', () => {
       clearTimeout(timer)
-      resolve(null)
+      resolve(told)
     })
     socket.once('connect', () => socket.write(command(hello, Buffer.alloc(24))))
     socket.on('data', (chunk: Buffer) => {

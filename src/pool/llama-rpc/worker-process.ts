@@ -67,7 +67,7 @@ async function tryStart(options: WorkerOptions, guard: Guard | undefined): Promi
   for (;;) {
     if (over !== null) return { why: over }
     const word = signal?.aborted ? null : await probeIdleWorker(host, port)
-    if (word && over === null) return { child, port, word }
+    if (word && over === null && !signal?.aborted) return { child, port, word }
     if (signal?.aborted || performance.now() > until) {
       await child.stop(0)
       signal?.throwIfAborted()

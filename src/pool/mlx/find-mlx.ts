@@ -48,22 +48,19 @@ import mlx.core as mx
 print(json.dumps({"mlx": m.version("mlx"), "mlxLm": m.version("mlx-lm"), "device": str(mx.default_device().type).split(".")[-1]}))
 `
 
-/** One look per process and script: importing mlx takes a second, and a preview asks often. */
+/** One look per process and script, as long as that is the same: importing mlx takes a second, and a preview asks often. */
 const looked = new Map<string, Promise<MlxFound | null>>()
 
 /** Null when there is none that runs. */
 export async function findMlx(places: readonly string[]): Promise<MlxFound | null> {
   for (const place of new Set(places)) {
-    const python = await pythonOf(join(place, 'mlx_lm.server'))
-    if (python === null) continue
-    let look = looked.get(python)
-    if (look === undefined) {
-      look = lookAt(python)
-      looked.set(python, look)
-    }
+    const script = await readScript(join(place, 'mlx_lm.server'))
+    if (script === null) continue
+    const look = looked.get(script.stamp) ?? lookAt(script.python)
+    looked.set(script.stamp, look)
     const found = await look
     if (found !== null) return found
-    looked.delete(python)
+    looked.delete(script.stamp)
   }
   return null
 }
@@ -75,16 +72,21 @@ async function lookAt(python: string): Promise<MlxFound | null> {
   return { python, build: `mlx ${mlx}, mlx-lm ${mlxLm}`, mlxLm, device: String(device) }
 }
 
-/** From `#!/path/python`, or the second line of the form that pip writes where the path is too long for the first. */
-async function pythonOf(script: string): Promise<string | null> {
-  const handle = await open(script, 'r').catch(() => null)
+/**
+ * Its Python, from `#!/path/python` or the second line of the form that pip writes where the path is too long for the
+ * first; `stamp` is another after an installation of another version.
+ */
+async function readScript(path: string): Promise<{ python: string; stamp: string } | null> {
+  const handle = await open(path, 'r').catch(() => null)
   if (handle === null) return null
   try {
+    const { mtimeMs, size } = await handle.stat()
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(1024), 0, 1024, 0)
     const [first = '', second = ''] = buffer.toString('utf8', 0, bytesRead).split('\n')
     const direct = /^#!\s*(\S*python[\d.]*)\s*$/.exec(first)?.[1]
     const wrapped = /^'''exec' "?([^"\s]+python[\d.]*)"? /.exec(second)?.[1]
-    return direct ?? wrapped ?? null
+    const python = direct ?? wrapped
+    return python === undefined ? null : { python, stamp: `${path}|${mtimeMs}|${size}|${python}` }
   } catch {
     return null
   } finally {
@@ -113,25 +115,26 @@ else:
     }))
 `
 
-const asked = new Map<string, Promise<ModelCut['strategies'] | null>>()
+const asked = new Map<string, Promise<Record<string, unknown> | null>>()
 
-/** How this mlx-lm can split an architecture; null when it does not know it at all. */
-export function strategiesOf(python: string, modelType: string): Promise<ModelCut['strategies'] | null> {
+/** How this mlx-lm can split an architecture; null when it does not know it at all, or did not say. */
+export async function strategiesOf(
+  { python, build }: Pick<MlxFound, 'python' | 'build'>,
+  modelType: string,
+): Promise<ModelCut['strategies'] | null> {
   // It becomes the name of a Python module.
-  if (!/^[A-Za-z0-9_]+$/.test(modelType)) return Promise.resolve(null)
-  const key = `${python} ${modelType}`
-  let answer = asked.get(key)
-  if (answer === undefined) {
-    answer = askStrategies(python, modelType)
-    asked.set(key, answer)
-  }
-  return answer
-}
-
-async function askStrategies(python: string, modelType: string): Promise<ModelCut['strategies'] | null> {
-  const said = lastJson(await runCommand(python, ['-c', abilities, modelType], { timeoutMs: 60_000 }))
+  if (!/^[A-Za-z0-9_]+$/.test(modelType)) return null
+  const key = `${python} ${build} ${modelType}`
+  const question = asked.get(key) ?? ask(python, modelType)
+  asked.set(key, question)
+  const said = await question
+  if (said === null) asked.delete(key)
   if (said?.known !== true) return null
   return (['pipeline', 'tensor'] as const).filter((strategy) => said[strategy] === true)
+}
+
+async function ask(python: string, modelType: string): Promise<Record<string, unknown> | null> {
+  return lastJson(await runCommand(python, ['-c', abilities, modelType], { timeoutMs: 60_000 }))
 }
 
 /** Libraries print warnings around what was asked for. */

@@ -37,7 +37,7 @@ async function modelFacts(host: MemberHost, model: string, mlx: MlxFound): Promi
   if (folder === null) return {}
   try {
     const { type } = await readModelConfig(folder.path)
-    const strategies = await strategiesOf(mlx.python, type)
+    const strategies = await strategiesOf(mlx, type)
     if (strategies === null) {
       return {
         whyNot: `mlx-lm ${mlx.mlxLm} does not know the architecture "${type}" of ${model}: install a newer one.`,

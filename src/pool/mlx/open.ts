@@ -143,10 +143,11 @@ class MlxPart implements OpenPart {
     void child.exited.then(({ reason }) =>
       this.life.die(`Rank ${rank} of MLX ended. ${complaintOf(child) ?? reason}`),
     )
+    // First of all: a part that has ended meanwhile closes what it knows of, and goes no further.
+    await this.life.closes(() => child.stop(graceMs))
     const memory = new MeasuredMemory(child.enginePid)
     this.memory = memory
     await this.life.closes(async () => memory.stop())
-    await this.life.closes(() => child.stop(graceMs))
     return `http://127.0.0.1:${httpPort}`
   }
 

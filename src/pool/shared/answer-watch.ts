@@ -23,6 +23,8 @@ export interface WatchOptions {
 export interface WatchedAnswer {
   /** Something came out. From now on so much silence is allowed, milliseconds. */
   progress(allowMs: number): void
+  /** Its caller takes nothing for now: until the next progress its silence says nothing of the engine. */
+  hold(): void
   end(): void
 }
 
@@ -51,6 +53,9 @@ export class AnswerWatch {
         answer.allowMs = next
         answer.until = clock.now() + next
         this.lastProof = clock.now()
+      },
+      hold: () => {
+        answer.until = Number.POSITIVE_INFINITY
       },
       end: () => void this.answers.delete(answer),
     }

@@ -2,7 +2,7 @@
  * Rank 0's engine as the pool's: behind a door with a secret of this launch, proven with one token, and from then on
  * under a watch that sees it hang.
  */
-import { systemClock } from '../../core/clock.ts'
+import { type Clock, systemClock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
 import { proveModel } from '../../engines/attached/canary.ts'
 import { openDoor } from '../../engines/attached/door.ts'
@@ -36,6 +36,7 @@ export interface HeadOrder {
   /** A line of a stream that proves that the engine works; some engines send comments while they hang. */
   provesLife?(line: string): boolean
   signal: AbortSignal
+  clock?: Clock
 }
 
 const proveEveryMs = 15_000
@@ -43,14 +44,18 @@ const firstTokenWithinMs = 120_000
 
 /** Resolves when a token has come out. @throws HolonError model_load_failed, engine_failed */
 export async function serveHead(order: HeadOrder): Promise<() => EngineLease> {
-  const { life, model, engineModel, parallel } = order
-  const watched = watchedEngine(order, () => watch)
+  const { life, model, engineModel, parallel, clock = systemClock } = order
+  let proven = false
+  // The first token may take its time: some engines read, compile or warm up for it.
+  const watched = watchedEngine(order, (body) =>
+    watch.begin(proven ? silenceAllowed(body, order.usualMaxTokens) : firstTokenWithinMs),
+  )
   const door = await openDoor(watched, { answered: () => undefined, failed: () => undefined })
   await life.closes(() => door.close())
   const asked = { ...unknownModel(engineModel), embedding: false }
   const prove = (signal: AbortSignal): Promise<void> => proveModel(door, asked, signal)
   const watch = new AnswerWatch({
-    clock: systemClock,
+    clock,
     lookEveryMs: order.lookEveryMs,
     look: order.look,
     proveEveryMs,
@@ -60,6 +65,7 @@ export async function serveHead(order: HeadOrder): Promise<() => EngineLease> {
   await life.closes(async () => watch.stop())
   const late = `${order.engine.title} had the model in memory and said nothing for ${firstTokenWithinMs / 1000} s.`
   await within(prove(order.signal), { ms: firstTokenWithinMs, signal: order.signal, late })
+  proven = true
   return () => ({
     model,
     engine: order.id,
@@ -72,7 +78,10 @@ export async function serveHead(order: HeadOrder): Promise<() => EngineLease> {
   })
 }
 
-function watchedEngine(order: HeadOrder, watch: () => AnswerWatch): AttachedEngine {
+function watchedEngine(
+  order: HeadOrder,
+  begin: (body: Readonly<Record<string, unknown>>) => WatchedAnswer,
+): AttachedEngine {
   const { engine } = order
   const turns = order.oneAtATime ? new Turns() : null
   return {
@@ -85,7 +94,7 @@ function watchedEngine(order: HeadOrder, watch: () => AnswerWatch): AttachedEngi
         translation: tap,
         turn: async (signal) => {
           const giveBack = await turns?.take(signal)
-          const answer = watch().begin(silenceAllowed(body, order.usualMaxTokens))
+          const answer = begin(body)
           tap.answer = answer
           return () => {
             answer.end()
@@ -113,8 +122,13 @@ class WatchedTranslation implements Translation {
 
   line(line: string): string {
     if (this.order.provesLife?.(line) ?? true) this.answer?.progress(silenceBetweenWords)
-    if (line.startsWith('data: [DONE]')) this.done = true
+    if (/^data: ?\[DONE\]/.test(line)) this.done = true
     return this.inner === null ? `${line}\n` : this.inner.line(line)
+  }
+
+  callerIsSlow(slow: boolean): void {
+    if (slow) this.answer?.hold()
+    else this.answer?.progress(silenceBetweenWords)
   }
 
   end(): string {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { eventually } from '../../../test/support/cli.ts'
 import { groupSpecs, memberHost, type PoolGroup, startGroup } from '../../../test/support/pool-group.ts'
 import { writeTinySafetensors } from '../../../test/support/tiny-safetensors.ts'
 import type { MemberFacts } from '../../protocol/pool.ts'
@@ -57,6 +58,9 @@ function left(): string[] {
   return all.split('\n').filter((line) => line.includes(root))
 }
 
+/** What was killed may be listed for a moment more. */
+const nothingLeft = (): Promise<void> => eventually('every process to end', () => left().length === 0)
+
 const ask = (content: string) => ({ messages: [{ role: 'user', content }] })
 
 test('brings version and model', async () => {
@@ -74,7 +78,7 @@ test('serves once the head has found its followers and a token came out, several
   expect(await answers[0]!.text()).toContain('word0 word1')
   expect(await answers[1]!.text()).toContain('[DONE]')
   await group.stop()
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 test('an engine’s process that outlives its server is killed with the group', async () => {
@@ -82,7 +86,7 @@ test('an engine’s process that outlives its server is killed with the group', 
   const group = await start()
   expect(left().filter((line) => line.includes('EngineCore'))).toHaveLength(2)
   await group.stop()
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 describe('by Ray', () => {
@@ -105,14 +109,14 @@ describe('by Ray', () => {
     const group = await start()
     expect(await (await group.chat(ask('Hello'))).text()).toContain('word0 word1')
     await group.stop()
-    expect(left()).toEqual([])
+    await nothingLeft()
   })
 
   test('a node that leaves ends the group', async () => {
     const group = await start()
     await group.parts[1]?.stop()
     expect(await group.over).toMatch(/ActorDiedError|lost|ended/)
-    expect(left()).toEqual([])
+    await nothingLeft()
   })
 })
 
@@ -121,7 +125,7 @@ test('the engine’s death ends the group, its processes and the answer', async 
   expect((await group.chat(ask('fault:engine-dies'))).status).toBe(500)
   // Whose end is seen first is chance: the head's, or the follower's that went with it.
   expect(await group.over).toMatch(/EngineDeadError|engine is dead|500|vLLM on member 1 ended/)
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 test('a follower that outlives its head and ignores SIGTERM is killed all the same', async () => {
@@ -129,7 +133,7 @@ test('a follower that outlives its head and ignores SIGTERM is killed all the sa
   const group = await start()
   await group.chat(ask('fault:engine-dies'))
   await group.over
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 test('what the head says when it cannot load is told', async () => {
@@ -138,13 +142,13 @@ test('what the head says when it cannot load is told', async () => {
     code: 'model_load_failed',
     message: expect.stringContaining('CUDA out of memory'),
   })
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 test('a core that is dead behind a well health page is not taken for ready', async () => {
   process.env.FAKE_VLLM_FAULT = 'silent-death'
   await expect(start()).rejects.toMatchObject({ message: expect.stringMatching(/cannot answer/) })
-  expect(left()).toEqual([])
+  await nothingLeft()
 })
 
 test('inside the encrypted wire it is refused, with the reason', async () => {
