@@ -3,6 +3,7 @@ import { HolonError } from '../../core/errors.ts'
 import { formatBytes } from '../../core/units.ts'
 import { openModelStore } from '../model-store.ts'
 import type { Cli, Shell } from '../shell.ts'
+import { untilSeen } from '../until-seen.ts'
 
 export function registerRm(program: Command, shell: Shell): void {
   program
@@ -16,6 +17,7 @@ export function registerRm(program: Command, shell: Shell): void {
         const { info } = await store.find(model)
         await unloadIfRunning(cli, info.id)
         const { freedBytes } = await store.remove(info.id)
+        await untilSeen(cli, info.id, false)
         if (printer.json) printer.document({ model: info.id, freedBytes })
         else printer.line(`${info.id} is deleted; ${formatBytes(freedBytes)} are free again.`)
         return 0
@@ -27,8 +29,8 @@ async function unloadIfRunning({ hub }: Cli, model: string): Promise<void> {
   try {
     await hub().post('/fleet/v1/models/unload', { model })
   } catch (error) {
-    // No hub, or the hub has not loaded it: either way nothing holds the file.
-    if (!(error instanceof HolonError) || !['not_running', 'model_not_found'].includes(error.code))
-      throw error
+    // No hub, no such model there, or one that is not in memory (`not_found`): nothing holds the file.
+    const harmless = ['not_running', 'model_not_found', 'not_found']
+    if (!(error instanceof HolonError) || !harmless.includes(error.code)) throw error
   }
 }
