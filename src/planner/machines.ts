@@ -184,11 +184,15 @@ function flopsPerCycle(flags: readonly string[]): number {
   return has('avx2') || has('avx512') ? 32 : 8
 }
 
+/** Of a core when all are busy, where nobody measured it. */
+const USUAL_CLOCK_HZ = 3e9
+
 /** A chip nobody has listed, from what was measured on it. */
 function processorChip(profile: MachineProfile, measuredGbS: number): ChipFact {
   // A program may be held to fewer processors than the machine has; `logical` is what is left to it.
   const { physical, logical } = profile.cpuCores
   const cores = Math.min(physical ?? logical, logical)
+  const clockHz = profile.bandwidth.at(-1)?.clockHz
   return {
     id: 'this-processor',
     name: profile.chip,
@@ -198,8 +202,11 @@ function processorChip(profile: MachineProfile, measuredGbS: number): ChipFact {
     kind: 'cpu',
     // What was measured is what there is: an engine that read faster than a plain read would be a wonder.
     memory_bandwidth_gb_s: measuredGbS > 0 ? measuredGbS : 40,
-    matmul_tflops: Math.max(0.02, (cores * 3e9 * flopsPerCycle(profile.cpuFlags)) / 1e12),
-    matmul_how: 'cores x 3 GHz x SIMD width',
+    matmul_tflops: Math.max(
+      0.02,
+      (cores * (clockHz ?? USUAL_CLOCK_HZ) * flopsPerCycle(profile.cpuFlags)) / 1e12,
+    ),
+    matmul_how: `cores x ${clockHz === undefined ? '3 GHz' : 'measured clock'} x SIMD width`,
     unified_memory: false,
     source: measuredGbS > 0 ? 'bandwidth measured on this machine' : 'typical dual-channel memory',
     unverified: measuredGbS <= 0,

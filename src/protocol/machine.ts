@@ -22,6 +22,8 @@ export const bandwidth = z.object({
   copyPayloadBytesS: z.number(),
   /** Bytes per second on the bus during the copy: every byte is read and written. */
   copyBusBytesS: z.number(),
+  /** Cycles per second of each core while `threads` threads only calculate; absent in what older versions measured. */
+  clockHz: z.number().optional(),
   /** Other programs had the cores for much of the time, so the hardware is faster than this. */
   disturbed: z.boolean().optional(),
 })

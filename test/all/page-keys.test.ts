@@ -42,7 +42,8 @@ async function give(page: Page, key: string): Promise<void> {
 }
 
 async function ask(page: Page): Promise<void> {
-  await page.locator('#model option').first().waitFor({ state: 'attached' })
+  // Without a model there is an option too, which says so, and Enter does nothing.
+  await page.locator('#model option:not([value=""])').first().waitFor({ state: 'attached' })
   await page.getByLabel('Message', { exact: true }).fill('hello')
   await page.keyboard.press('Enter')
   await page.locator('article[data-state="done"]').last().waitFor()

@@ -62,6 +62,8 @@ export class PageUnderTest {
   }
 
   async ask(text: string): Promise<void> {
+    // Without a model there is an option too, which says so, and Enter does nothing.
+    await this.page.locator('#model option:not([value=""])').first().waitFor({ state: 'attached' })
     await this.page.getByLabel('Message', { exact: true }).fill(text)
     await this.page.keyboard.press('Enter')
   }

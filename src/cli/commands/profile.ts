@@ -80,12 +80,13 @@ function printBandwidth(printer: Printer, bandwidth: MachineProfile['bandwidth']
   }
   const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`
   printer.table(
-    ['threads', 'memory read', 'copy (payload)', 'copy (on the bus, at least)'],
+    ['threads', 'memory read', 'copy (payload)', 'copy (on the bus, at least)', 'clock of a core'],
     bandwidth.map((figure) => [
       String(figure.threads),
       perSecond(figure.readBytesS),
       perSecond(figure.copyPayloadBytesS),
       perSecond(figure.copyBusBytesS),
+      figure.clockHz === undefined ? '–' : `${(figure.clockHz / 1e9).toFixed(1)} GHz`,
     ]),
   )
   if (bandwidth.some((figure) => figure.disturbed)) {

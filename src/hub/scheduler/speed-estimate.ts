@@ -111,7 +111,8 @@ export function hardwareKey(profile: MachineProfile): string {
   const { chipId, chip, gpus, bandwidth, memory } = profile
   const cards = gpus.map(({ name, cores, memoryBytes }) => `${name}/${cores}/${memoryBytes}`).join('+')
   const measured = Math.max(0, ...bandwidth.map((run) => run.readBytesS))
-  return `${chipId ?? chip}|${cards}|${memory.totalBytes}|${memory.usableBytes}|${measured}`
+  const clock = bandwidth.at(-1)?.clockHz ?? 0
+  return `${chipId ?? chip}|${cards}|${memory.totalBytes}|${memory.usableBytes}|${measured}|${clock}`
 }
 
 const maxKept = 10_000

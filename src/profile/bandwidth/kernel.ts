@@ -1,5 +1,5 @@
 /**
- * The inner loops of the bandwidth measurement, as a WebAssembly module of some 230 bytes written out by hand. What a loop
+ * The inner loops of the measurements of memory and clock, as a WebAssembly module of some 600 bytes written out by hand. What a loop
  * over a typed array reaches depends on its element type and on the compiler's mood (an int32 loop got a third of this and
  * less); here each load is written down. The module is assembled instruction by instruction beside its text form, so
  * that nothing is opaque.
@@ -15,6 +15,8 @@ export interface Kernel {
   read(at: number, end: number): bigint
   /** Copies as the system's own memmove does. */
   copy(to: number, from: number, bytes: number): void
+  /** Calculates for `turns` times `SPIN_CYCLES` cycles of the core. @returns what came out of it */
+  spin(turns: number): number
 }
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => CompiledKernel
@@ -28,6 +30,8 @@ declare const WebAssembly: {
 export const PAGE_BYTES = 65_536
 /** What `read` takes in one turn of its loop. */
 export const READ_STEP_BYTES = 128
+/** Cycles of one turn of `spin`: so many operations, of which each needs the result of the one before it. */
+export const SPIN_CYCLES = 128
 
 const I32 = 0x7f
 const I64 = 0x7e
@@ -46,12 +50,20 @@ export function kernelBytes(): Uint8Array<ArrayBuffer> {
   return new Uint8Array([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     // (type $read (func (param i32 i32) (result i64)))  (type $copy (func (param i32 i32 i32)))
-    ...section(1, vector([0x60, ...vector([I32], [I32]), ...vector([I64])], [0x60, 3, I32, I32, I32, 0])),
+    // (type $spin (func (param i32) (result i32)))
+    ...section(
+      1,
+      vector(
+        [0x60, ...vector([I32], [I32]), ...vector([I64])],
+        [0x60, 3, I32, I32, I32, 0],
+        [0x60, ...vector([I32]), ...vector([I32])],
+      ),
+    ),
     // (import "env" "memory" (memory 1 65536 shared))
     ...section(2, vector([...text('env'), ...text('memory'), 0x02, 0x03, ...leb(1), ...leb(65_536)])),
-    ...section(3, vector([0], [1])),
-    ...section(7, vector([...text('read'), 0x00, 0], [...text('copy'), 0x00, 1])),
-    ...section(10, vector(body(readCode(), [4, V128]), body(copyCode()))),
+    ...section(3, vector([0], [1], [2])),
+    ...section(7, vector([...text('read'), 0x00, 0], [...text('copy'), 0x00, 1], [...text('spin'), 0x00, 2])),
+    ...section(10, vector(body(readCode(), [4, V128]), body(copyCode()), body(spinCode(), [1, I32]))),
   ])
 }
 
@@ -91,6 +103,28 @@ function readCode(): number[] {
 /** (func $copy (param $to i32) (param $from i32) (param $bytes i32) (memory.copy (local.get $to) (local.get $from) (local.get $bytes))) */
 function copyCode(): number[] {
   return [...localGet(0), ...localGet(1), ...localGet(2), 0xfc, ...leb(10), 0, 0]
+}
+
+/**
+ * (func $spin (param $turns i32) (result i32) (local $x i32)
+ *   (loop $more
+ *     (local.set $x (i32.rotl (i32.xor (local.get $x) (local.get $turns)) (i32.const 5)))   ;; 64 times
+ *     (local.set $turns (i32.sub (local.get $turns) (i32.const 1)))
+ *     (br_if $more (local.get $turns)))
+ *   (local.get $x))
+ * Exclusive or and rotation take one cycle each on every core of the last twenty years, cannot be drawn together by a
+ * compiler, and wait for one another; counting the turns goes on beside them.
+ */
+function spinCode(): number[] {
+  const [turns, x] = [0, 1]
+  const step = [...localGet(x), ...localGet(turns), 0x73, ...i32Const(5), 0x77, ...localSet(x)]
+  return [
+    ...[0x03, 0x40],
+    ...Array.from({ length: SPIN_CYCLES / 2 }, () => step).flat(),
+    ...[...localGet(turns), ...i32Const(1), 0x6b, ...localSet(turns)],
+    ...[...localGet(turns), 0x0d, 0, 0x0b],
+    ...localGet(x),
+  ]
 }
 
 /** Unsigned LEB128, WebAssembly's variable-length integer. */
@@ -135,10 +169,11 @@ export function allocateShared(bytes: number): SharedMemory {
 }
 
 export function openKernel(module: CompiledKernel, memory: SharedMemory): Kernel {
-  const { read, copy } = new WebAssembly.Instance(module, { env: { memory } }).exports as Kernel
+  const { read, copy, spin } = new WebAssembly.Instance(module, { env: { memory } }).exports as Kernel
   return {
     // WebAssembly takes addresses as signed 32-bit numbers; `| 0` maps those above 2 GiB to what it expects.
     read: (at, end) => read(at | 0, end | 0),
     copy: (to, from, bytes) => copy(to | 0, from | 0, bytes | 0),
+    spin,
   }
 }

@@ -12,6 +12,9 @@ describe('measureBandwidth', () => {
       expect(figure.readBytesS).toBeGreaterThan(1e8)
       expect(figure.readBytesS).toBeLessThan(1e14)
       expect(figure.copyPayloadBytesS).toBeGreaterThan(1e8)
+      // Nor has any core below 100 MHz or above 20 GHz; a chain that was shortened would look like one.
+      expect(figure.clockHz).toBeGreaterThan(1e8)
+      expect(figure.clockHz).toBeLessThan(2e10)
       expect(figure.copyBusBytesS).toBe(2 * figure.copyPayloadBytesS)
     }
   })

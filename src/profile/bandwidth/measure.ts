@@ -1,5 +1,6 @@
 /**
- * How fast this machine reads and copies memory: the figure that bounds how fast it decodes. Real threads, a buffer far
+ * How fast this machine reads and copies memory, the figure that bounds how fast it decodes; and the clock of its cores
+ * when all of them are busy, which no system tells and which bounds how fast a processor prefills. Real threads, a buffer far
  * larger than the caches, a warm-up, the median of several windows, and under 3 seconds in all.
  *
  * Payload and bus traffic are told apart. A read moves each byte once. A copy of n bytes reads n and writes n: 2n on the
@@ -13,7 +14,7 @@ import { HolonError } from '../../core/errors.ts'
 import type { MachineProfile } from '../../protocol/machine.ts'
 import { allocateShared, compileKernel } from './kernel.ts'
 import { type BandwidthPlan, isDisturbed, slices, summarise, type Window } from './plan.ts'
-import type { Moved, Task, ThreadSetup } from './thread.ts'
+import type { Done, Kind, Task, ThreadSetup } from './thread.ts'
 
 type Bandwidth = MachineProfile['bandwidth'][number]
 
@@ -61,11 +62,13 @@ async function measureWith(
     const team = threads.slice(0, count)
     const read = await measureKind('read', team, plan, repeatUntil, signal)
     const copy = await measureKind('copy', team, plan, repeatUntil, signal)
+    const spin = await measureKind('spin', team, plan, repeatUntil, signal)
     results.push({
       threads: count,
-      readBytesS: read.bytesS,
-      copyPayloadBytesS: copy.bytesS,
-      copyBusBytesS: 2 * copy.bytesS,
+      readBytesS: read.perS,
+      copyPayloadBytesS: copy.perS,
+      copyBusBytesS: 2 * copy.perS,
+      clockHz: spin.perS / count,
       ...(read.disturbed || copy.disturbed ? { disturbed: true } : {}),
     })
   }
@@ -73,12 +76,12 @@ async function measureWith(
 }
 
 async function measureKind(
-  kind: 'read' | 'copy',
+  kind: Kind,
   team: Worker[],
   plan: BandwidthPlan,
   repeatUntil: number,
   signal: AbortSignal,
-): Promise<{ bytesS: number; disturbed: boolean }> {
+): Promise<{ perS: number; disturbed: boolean }> {
   await measureWindow(kind, team, plan, signal)
   const windows: Window[] = []
   let calm = 0
@@ -91,7 +94,7 @@ async function measureKind(
 }
 
 async function measureWindow(
-  kind: 'read' | 'copy',
+  kind: Kind,
   team: Worker[],
   plan: BandwidthPlan,
   signal: AbortSignal,
@@ -101,24 +104,24 @@ async function measureWindow(
   const askedNs = process.hrtime.bigint()
   const startNs = askedNs + LEAD_NS
   const endNs = startNs + BigInt(plan.windowMs) * 1_000_000n
-  const moved = await runAll(team, signal, (index) => ({ kind, slice: parts[index]!, startNs, endNs }))
+  const done = await runAll(team, signal, (index) => ({ kind, slice: parts[index]!, startNs, endNs }))
   const elapsedUs = Number(process.hrtime.bigint() - askedNs) / 1000
   const cpu = process.cpuUsage(cpuBefore)
-  return {
-    bytesS: moved.reduce((sum, { bytes, ns }) => sum + (bytes / ns) * 1e9, 0),
-    // The threads wait for the start by spinning, so that all of the time asked for counts.
-    cpuShare: (cpu.user + cpu.system) / (elapsedUs * team.length),
-  }
+  const perS = done.reduce((sum, { amount, ns }) => sum + (amount / ns) * 1e9, 0)
+  // The threads wait for the start by spinning, so that all of the time asked for counts.
+  const cpuShare = (cpu.user + cpu.system) / (elapsedUs * team.length)
+  // Cycles belong to the time that the threads had a core for: another program takes the core, not its clock.
+  return kind === 'spin' ? { perS: perS / Math.min(1, cpuShare), cpuShare: 1 } : { perS, cpuShare }
 }
 
 /** One task for each thread; resolves when all have answered. `once` also rejects when a thread fails. */
-function runAll(threads: Worker[], signal: AbortSignal, task: (index: number) => Task): Promise<Moved[]> {
+function runAll(threads: Worker[], signal: AbortSignal, task: (index: number) => Task): Promise<Done[]> {
   return Promise.all(
     threads.map(async (thread, index) => {
       const answer = once(thread, 'message', { signal })
       thread.postMessage(task(index))
-      const [moved] = (await answer) as [Moved]
-      return moved
+      const [done] = (await answer) as [Done]
+      return done
     }),
   )
 }

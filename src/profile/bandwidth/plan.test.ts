@@ -27,7 +27,7 @@ describe('planBandwidth', () => {
   it('keeps all windows together within the budget for any ordinary machine', () => {
     for (const cores of [1, 2, 4, 8, 10, 12, 16, 24, 32]) {
       const plan = planBandwidth({ ...machine, cores })!
-      const total = plan.threadCounts.length * 2 * (plan.samples + 1) * plan.windowMs
+      const total = plan.threadCounts.length * 3 * (plan.samples + 1) * plan.windowMs
       expect(total).toBeLessThanOrEqual(2400)
     }
   })
@@ -60,14 +60,14 @@ describe('slices', () => {
 })
 
 describe('summarise', () => {
-  const window = (bytesS: number, cpuShare: number) => ({ bytesS, cpuShare })
+  const window = (perS: number, cpuShare: number) => ({ perS, cpuShare })
 
   it('leaves windows out in which another program had the cores', () => {
     const windows = [window(10, 0.99), window(3, 0.5), window(12, 0.97), window(4, 0.6), window(11, 1)]
-    expect(summarise(windows)).toEqual({ bytesS: 11, disturbed: false })
+    expect(summarise(windows)).toEqual({ perS: 11, disturbed: false })
   })
 
   it('takes the best and says so when all were disturbed', () => {
-    expect(summarise([window(3, 0.5), window(6, 0.8)])).toEqual({ bytesS: 6, disturbed: true })
+    expect(summarise([window(3, 0.5), window(6, 0.8)])).toEqual({ perS: 6, disturbed: true })
   })
 })

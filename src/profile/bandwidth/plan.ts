@@ -26,6 +26,8 @@ export interface BandwidthInput {
 }
 
 const SAMPLES = 5
+/** Reading, copying, calculating. */
+const KINDS = 3
 const MAX_THREADS = 64
 /** When the cache size is unknown, this covers the caches of desktops, laptops and Macs (96 MiB) eight times over. */
 const UNKNOWN_CACHE_BYTES = 96 * MiB
@@ -41,7 +43,7 @@ export function planBandwidth(input: BandwidthInput): BandwidthPlan | null {
   const bufferBytes = Math.floor(Math.min(wanted, 2 * GiB, input.availableBytes / 4) / MiB) * MiB
   if (bufferBytes < 2 * cache || bufferBytes < 64 * MiB) return null
   const threadCounts = threadLadder(Math.min(input.cores, MAX_THREADS))
-  const windows = threadCounts.length * 2 * (SAMPLES + 1)
+  const windows = threadCounts.length * KINDS * (SAMPLES + 1)
   // A third of the time is kept for repeats.
   const windowMs = Math.max(15, Math.min(80, Math.floor((input.budgetMs * 2) / 3 / windows)))
   return { bufferBytes, threadCounts, windowMs, samples: SAMPLES, patienceMs: input.budgetMs }
@@ -66,9 +68,9 @@ export function slices(bufferBytes: number, count: number): Slice[] {
   return Array.from({ length: count }, (_, index) => ({ from: index * bytes, bytes }))
 }
 
-/** One timed window: what was moved, and how much of its time each thread really had a core. */
+/** One timed window: bytes moved or cycles taken per second, and how much of its time each thread really had a core. */
 export interface Window {
-  bytesS: number
+  perS: number
   cpuShare: number
 }
 
@@ -78,8 +80,8 @@ const UNDISTURBED_SHARE = 0.9
 export const isDisturbed = (window: Window): boolean => window.cpuShare < UNDISTURBED_SHARE
 
 /** The median of the undisturbed windows; where there is none, the best of the others, and marked. */
-export function summarise(windows: readonly Window[]): { bytesS: number; disturbed: boolean } {
-  const calm = windows.filter((window) => !isDisturbed(window)).map((window) => window.bytesS)
-  if (calm.length > 0) return { bytesS: median(calm), disturbed: false }
-  return { bytesS: Math.max(...windows.map((window) => window.bytesS)), disturbed: true }
+export function summarise(windows: readonly Window[]): { perS: number; disturbed: boolean } {
+  const calm = windows.filter((window) => !isDisturbed(window)).map((window) => window.perS)
+  if (calm.length > 0) return { perS: median(calm), disturbed: false }
+  return { perS: Math.max(...windows.map((window) => window.perS)), disturbed: true }
 }

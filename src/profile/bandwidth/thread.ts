@@ -1,10 +1,10 @@
 /**
- * One thread of the bandwidth measurement. It walks its slice of the shared memory from a common starting time to a
- * common end and says how many bytes it moved in how long. It runs as a worker and knows nothing of the other threads.
+ * One thread of the measurement. It walks its slice of the shared memory, or only calculates, from a common starting time
+ * to a common end and says how many bytes it moved, or cycles it took, in how long. It runs as a worker and knows nothing of the other threads.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { MiB } from '../../core/units.ts'
-import { type CompiledKernel, openKernel, type SharedMemory } from './kernel.ts'
+import { type CompiledKernel, openKernel, type SharedMemory, SPIN_CYCLES } from './kernel.ts'
 import type { Slice } from './plan.ts'
 
 export interface ThreadSetup {
@@ -15,10 +15,13 @@ export interface ThreadSetup {
 export type Task =
   | { kind: 'fill'; slice: Slice }
   /** Times are `process.hrtime.bigint()`, which all threads of a process share. */
-  | { kind: 'read' | 'copy'; slice: Slice; startNs: bigint; endNs: bigint }
+  | { kind: Kind; slice: Slice; startNs: bigint; endNs: bigint }
 
-export interface Moved {
-  bytes: number
+export type Kind = 'read' | 'copy' | 'spin'
+
+/** Bytes moved, or cycles. */
+export interface Done {
+  amount: number
   ns: number
 }
 
@@ -26,6 +29,8 @@ export interface Moved {
 const READ_CHUNK = MiB
 /** Long enough that memmove takes the way it takes for large copies. */
 const COPY_CHUNK = 32 * MiB
+/** Some 30 microseconds. */
+const SPIN_TURNS = 1_000
 
 const { module, memory } = workerData as ThreadSetup
 const kernel = openKernel(module, memory)
@@ -55,18 +60,32 @@ function copyWindow(slice: Slice, endNs: bigint): number {
   return moved
 }
 
-function run(task: Task): Moved {
+function spinWindow(endNs: bigint): number {
+  let cycles = 0
+  do {
+    kernel.spin(SPIN_TURNS)
+    cycles += SPIN_TURNS * SPIN_CYCLES
+  } while (process.hrtime.bigint() < endNs)
+  return cycles
+}
+
+function amountIn({ kind, slice, endNs }: Exclude<Task, { kind: 'fill' }>): number {
+  if (kind === 'spin') return spinWindow(endNs)
+  return kind === 'read' ? readWindow(slice, endNs) : copyWindow(slice, endNs)
+}
+
+function run(task: Task): Done {
   if (task.kind === 'fill') {
     // Written, not merely reserved: all untouched pages are the same page of zeros, and reading it proves nothing.
     new Uint8Array(memory.buffer, task.slice.from, task.slice.bytes).fill(0x5a)
-    return { bytes: task.slice.bytes, ns: 0 }
+    return { amount: task.slice.bytes, ns: 0 }
   }
   while (process.hrtime.bigint() < task.startNs) {
     // Sleeping would start the threads at different times.
   }
   const started = process.hrtime.bigint()
-  const bytes = task.kind === 'read' ? readWindow(task.slice, task.endNs) : copyWindow(task.slice, task.endNs)
-  return { bytes, ns: Number(process.hrtime.bigint() - started) }
+  const amount = amountIn(task)
+  return { amount, ns: Number(process.hrtime.bigint() - started) }
 }
 
 parentPort?.on('message', (task: Task) => {
