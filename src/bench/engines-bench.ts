@@ -8,7 +8,7 @@
  *
  * `node dist/bench/engines-bench.js [--json] [--rounds N] [--threads 1,own] [--same-build] [--control]`, with HOLON_HOME
  * naming where the engines are installed. --control starts the same-build server a second time: how far the ratios to
- * the two differ is what the memory each launch got and the machine's noise make of equal programs.
+ * the two differ is what the machine's noise makes of equal programs.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -153,36 +153,46 @@ async function contenders(): Promise<Map<string, EngineDriver>> {
 
 /** All engines with one choice of threads, taking turns. */
 async function compare(modelPath: string, threads: string): Promise<Setting> {
-  const running = new Map<string, EngineProcess>()
-  try {
-    for (const [id, driver] of await contenders()) {
-      const engine = await driver.launch({
-        modelId: 'half-billion',
-        modelPath,
-        contextTokens: 2048,
-        parallel: 4,
-        threads: threads === 'own' ? null : Number(threads),
-        embedding: false,
-        onProgress: () => undefined,
-        onLog: () => undefined,
-        signal: new AbortController().signal,
-      })
-      running.set(id, engine)
-      await measure(engine) // Warm-up, not counted.
-    }
-    const results = new Map<string, Speeds[]>([...running.keys()].map((id) => [id, []]))
-    for (let round = 0; round < rounds; round++) {
-      // There and back, so that a machine that slows down is unfair to nobody.
-      const turns = [...running]
-      for (const [id, engine] of round % 2 ? turns.reverse() : turns)
-        results.get(id)?.push(await measure(engine))
-    }
-    const used = Object.fromEntries([...running].map(([id, engine]) => [id, engine.threads]))
-    const variants = Object.fromEntries([...running].map(([id, engine]) => [id, cpuVariant(engine.pid)]))
-    return { threads, used, variants, results }
-  } finally {
-    await Promise.all([...running.values()].map((engine) => engine.stop()))
+  const engines = [...(await contenders())]
+  const setting: Setting = {
+    threads,
+    used: {},
+    variants: {},
+    results: new Map(engines.map(([id]) => [id, []])),
   }
+  for (let round = 0; round < rounds; round++) {
+    // There and back, so that a machine that slows down is unfair to nobody.
+    for (const [id, driver] of round % 2 ? engines.toReversed() : engines) {
+      const engine = await launch(driver, modelPath, threads)
+      try {
+        setting.used[id] = engine.threads
+        setting.variants[id] = cpuVariant(engine.pid)
+        setting.results.get(id)?.push(await measure(engine))
+      } finally {
+        await engine.stop()
+      }
+    }
+  }
+  return setting
+}
+
+/** Anew for each turn: the memory that a launch happens to get makes equal programs differ for as long as they run. */
+async function launch(driver: EngineDriver, modelPath: string, threads: string): Promise<EngineProcess> {
+  const engine = await driver.launch({
+    modelId: 'half-billion',
+    modelPath,
+    contextTokens: 2048,
+    parallel: 4,
+    threads: threads === 'own' ? null : Number(threads),
+    embedding: false,
+    onProgress: () => undefined,
+    onLog: () => undefined,
+    signal: new AbortController().signal,
+  })
+  // Warm-up, not counted.
+  await stream(engine, freshPrompt(), 16)
+  await Promise.all([stream(engine, 'one', 16), stream(engine, 'two', 16)])
+  return engine
 }
 
 function cpuVariant(pid: number): string | null {

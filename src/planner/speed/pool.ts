@@ -90,8 +90,12 @@ const isStar = (setup: Setup): boolean =>
 const VECTORS_PER_EXCHANGE = 3
 /** Of the prompt two vectors per token cross a boundary: the residual and what is to be added to it. */
 const VECTORS_PER_PROMPT_TOKEN = 2
-/** Both ends' own work for one exchange: the order of it, not fitted. Ends that share a processor with relays take more. */
-const EXCHANGE_S = 0.3e-3
+/**
+ * What one exchange takes beside the line: building and reading messages, waking up, and the wire's relays. Measured with
+ * llama.cpp v0.5.0 on two shared vCPUs (`npm run bench -- links`): 1.8 to 2.8 ms a worker in the clear, 0.3 to 1.7 ms
+ * more encrypted. Other machines may be quicker.
+ */
+const EXCHANGE_S = 2.5e-3
 
 function starDecodeTerm(setup: Setup, link: LinkSpec, workers: number): Term {
   const bytes = VECTORS_PER_EXCHANGE * activationBytes(setup) * setup.batch
@@ -99,7 +103,7 @@ function starDecodeTerm(setup: Setup, link: LinkSpec, workers: number): Term {
     name: 'exchange',
     seconds: workers * (2 * messageLatency(setup) + bytes / link.bytesPerS + EXCHANGE_S),
     keys: [],
-    counted: 'one exchange per worker and token: a round trip, three hidden states, and 0.3 ms of its ends',
+    counted: 'one exchange per worker and token: a round trip, three hidden states, and 2.5 ms of its ends',
   }
 }
 
