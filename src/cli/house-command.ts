@@ -6,6 +6,11 @@ import { Command, type ErrorOptions } from 'commander'
 import { HolonError } from '../core/errors.ts'
 
 export class HouseCommand extends Command {
+  constructor(name?: string) {
+    super(name)
+    this.helpOption('-h, --help', 'print this help')
+  }
+
   override createCommand(name?: string): HouseCommand {
     return new HouseCommand(name)
   }

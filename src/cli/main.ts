@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { HolonError } from '../core/errors.ts'
 import { registerCompare } from './commands/compare.ts'
 import { registerDoctor } from './commands/doctor.ts'
@@ -26,7 +26,7 @@ import { registerUp } from './commands/up.ts'
 import { registerVersion } from './commands/version.ts'
 import { HouseCommand } from './house-command.ts'
 import { createPrinter } from './printer.ts'
-import { createShell } from './shell.ts'
+import { createShell, type Shell } from './shell.ts'
 import { version } from './version.ts'
 
 /** The program: one file per command, each of which registers itself here. */
@@ -34,40 +34,33 @@ const terminal = { stdout: process.stdout, stderr: process.stderr, env: process.
 const shell = createShell(terminal)
 const program = new HouseCommand('holon')
   .description('Many machines, one mind: language models on the machines you own, behind one address.')
-  .version(version, '-V, --version')
+  .version(version, '-V, --version', 'print the version')
   .configureHelp({ showGlobalOptions: false })
   // An option after a subcommand is the subcommand's own, also where its parent has one of that name (nodes --json).
   .enablePositionalOptions()
   .showSuggestionAfterError(true)
   .exitOverride()
 
-for (const register of [
-  registerUp,
-  registerJoin,
-  registerLogin,
-  registerLogout,
-  registerStatus,
-  registerModels,
-  registerExplain,
-  registerPull,
-  registerRm,
-  registerRun,
-  registerLoad,
-  registerUnload,
-  registerPs,
-  registerNodes,
-  registerKeys,
-  registerService,
-  registerPlan,
-  registerCompare,
-  registerPool,
-  registerEngines,
-  registerProfile,
-  registerDoctor,
-  registerVersion,
-]) {
-  register(program, shell)
+/** In the order of `holon --help`, under the headings that stand there. */
+const commands: [string, ((program: Command, shell: Shell) => void)[]][] = [
+  ['Serve:', [registerUp, registerStatus, registerService]],
+  [
+    'Models:',
+    [registerPull, registerModels, registerRun, registerLoad, registerUnload, registerPs, registerRm],
+  ],
+  [
+    'Several machines:',
+    [registerJoin, registerLogin, registerLogout, registerNodes, registerPool, registerExplain],
+  ],
+  ['Who may ask:', [registerKeys]],
+  ['Before loading or buying:', [registerPlan, registerCompare]],
+  ['This machine:', [registerProfile, registerEngines, registerDoctor, registerVersion]],
+]
+for (const [heading, registers] of commands) {
+  program.commandsGroup(heading)
+  for (const register of registers) register(program, shell)
 }
+program.helpCommand('help [command]', 'print this help, or that of a command')
 
 // A reader that stops reading (`holon models | head -1`) is no failure.
 for (const stream of [process.stdout, process.stderr]) {

@@ -174,6 +174,8 @@ export function compare(
   const pooled = Math.max(0, ...many.speeds.map((speed) => speed.decodeTokS ?? 0)) || null
   const penalty = solo !== null && pooled !== null ? 1 - pooled / solo : null
   const percent = (share: number) => `${Math.round(share * 100)} %`
+  const speedChange = (lost: number) =>
+    lost < 0 ? `it gains ${percent(-lost)}` : `it costs ${percent(lost)}`
   const criteria = [
     {
       name: 'the model fits one machine',
@@ -188,17 +190,17 @@ export function compare(
     {
       name: `the pool costs under ${percent(POOL_UNDER)} of the speed`,
       met: penalty === null ? null : penalty < POOL_UNDER,
-      detail:
-        penalty === null
-          ? 'not comparable'
-          : penalty < 0
-            ? `it gains ${percent(-penalty)}`
-            : `it costs ${percent(penalty)}`,
+      detail: penalty === null ? 'not comparable' : speedChange(penalty),
     },
     {
       name: `the pool costs over ${percent(SINGLE_OVER)} of the speed`,
       met: penalty === null ? null : penalty > SINGLE_OVER,
-      detail: penalty === null ? 'not comparable' : penalty > SINGLE_OVER ? 'stay with one machine' : 'no',
+      detail:
+        penalty === null
+          ? 'not comparable'
+          : penalty > SINGLE_OVER
+            ? 'stay with one machine'
+            : speedChange(penalty),
     },
   ]
   const { verdict, because } = judge(solo, pooled, penalty)

@@ -5,6 +5,7 @@ import { type LinkSpec, linkNamesNear, parseLink } from './link-name.ts'
 import { type Machine, memberOf } from './machines.ts'
 import { resolveModel } from './model-name.ts'
 import type { ModelSpec } from './model-spec.ts'
+import { parseModelName } from './names/parse-model-name.ts'
 import { parseQuant, type QuantMix, type WeightBytes, weightBytes } from './quant-mix.ts'
 import type { Setup } from './speed/setup.ts'
 import { isStatedLink, isStatedQuant, isStatedSize } from './stated-names.ts'
@@ -116,8 +117,9 @@ export function readRequest(
 ): PlanRequest {
   const model = given?.model ?? findModel(text.model)
   const mlx = /mlx|exo/i.test(text.engine ?? '')
-  const wanted = text.quant ?? (model.nativeExpertBpw !== null ? 'MXFP4' : mlx ? '4bit' : 'Q4_K_M')
-  const quant = given?.quant ?? findQuant(wanted, mlx)
+  const named = text.quant || given ? null : quantInName(text.model, mlx)
+  const usual = model.nativeExpertBpw !== null ? 'MXFP4' : mlx ? '4bit' : 'Q4_K_M'
+  const quant = given?.quant ?? named ?? findQuant(text.quant ?? usual, mlx)
   const link = text.link ? findLink(text.link) : null
   const contextTokens = whole(
     'context',
@@ -126,7 +128,7 @@ export function readRequest(
     16_777_216,
   )
   const doubts = [...model.assumed]
-  if (!text.quant && !given) doubts.push(`quant not stated: ${quant.id} assumed`)
+  if (!text.quant && !given && !named) doubts.push(`quant not stated: ${quant.id} assumed`)
   if (quant.unverified) doubts.push(`the size of ${quant.id} is unverified`)
   if (link?.unverified) doubts.push(`latency or bandwidth of ${link.name} is not measured: ${link.source}`)
   if (model.maxContext !== null && contextTokens > model.maxContext)
@@ -145,6 +147,12 @@ export function readRequest(
     engine: text.engine ? parseEngine(text.engine) : null,
     doubts: [...new Set(doubts)],
   }
+}
+
+/** What a name says of its quant ("mlx-community/Qwen3-235B-A22B-4bit", "qwen3:8b-q8_0"); null when it says nothing. */
+function quantInName(name: string, mlx: boolean): QuantMix | null {
+  const label = parseModelName(name).quant?.label
+  return label === undefined ? null : parseQuant(label, mlx)
 }
 
 /** MLX has no K-quants: the affine format of as many bits stands in, with its own size. */

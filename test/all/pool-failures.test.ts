@@ -18,10 +18,7 @@ const worker = () => rig.engines('elm', /^ggml-rpc-server$/)
 const all = () => [...rig.engines('oak'), ...rig.engines('elm')]
 
 beforeAll(async () => {
-  await rig.up()
-  await rig.create()
-  first = (await rig.ask()).text
-  expect(first.length).toBeGreaterThan(0)
+  first = await rig.begin()
 }, 30 * 60_000)
 afterAll(() => rig.end(), 60_000)
 

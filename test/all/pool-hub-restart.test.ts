@@ -15,10 +15,7 @@ const machines = ['oak', 'elm', 'hub']
 const engines = () => machines.flatMap((name) => rig.engines(name))
 
 beforeAll(async () => {
-  await rig.up()
-  await rig.create()
-  first = (await rig.ask()).text
-  expect(first.length).toBeGreaterThan(0)
+  first = await rig.begin()
 }, 30 * 60_000)
 afterAll(() => rig.end(), 60_000)
 

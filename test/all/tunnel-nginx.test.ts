@@ -1,15 +1,16 @@
 /** The tunnel behind a real nginx, as people put one before their hub. Debian's nginx, own configuration, loopback only. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import type { ChildProcess } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../src/bench/gateways/gateway.ts'
+import { nginxPlaces, spawnNginx } from '../../src/bench/gateways/nginx.ts'
 import type { DialState } from '../../src/tunnel/reconnect.ts'
 import { dialTo, startHub, type TestHub, until } from '../tunnel/harness.ts'
 
-const program =
-  ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/opt/homebrew/bin/nginx'].find(existsSync) ?? 'nginx'
+const program = nginxPlaces.find(existsSync) ?? 'nginx'
 const folder = mkdtempSync(join(tmpdir(), 'holon-nginx-'))
 /** Four heartbeats fit into nginx's patience; without them it hangs up. */
 const timing = { heartbeatMs: 250, silenceMs: 2_000 }
@@ -29,8 +30,6 @@ beforeAll(async () => {
   port = await freePort()
   barePort = await freePort()
   mutePort = await freePort()
-  writeFileSync(join(folder, 'nginx.conf'), config())
-  mkdirSync(join(folder, 'tmp'))
   await startNginx()
 })
 afterEach(async () => {
@@ -44,19 +43,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-function config(): string {
-  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `${kind}_temp_path ${folder}/tmp/${kind};`)
-    .join('\n  ')
-  return `daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log ${folder}/error.log;
-events { worker_connections 128; }
-http {
-  access_log off;
-  ${temp}
-  proxy_read_timeout 1s;
+const http = (): string => `  proxy_read_timeout 1s;
   proxy_send_timeout 1s;
   ${server(port, hub)}
   ${server(mutePort, muteHub)}
@@ -64,10 +51,7 @@ http {
   server {
     listen 127.0.0.1:${barePort};
     location / { proxy_pass http://127.0.0.1:${hub.port}; }
-  }
-}
-`
-}
+  }`
 
 const server = (listen: number, to: TestHub): string => `server {
     listen 127.0.0.1:${listen};
@@ -80,16 +64,8 @@ const server = (listen: number, to: TestHub): string => `server {
     }
   }`
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port: free } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return free
-}
-
 async function startNginx(): Promise<void> {
-  nginx = spawn(program, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: 'inherit' })
+  nginx = spawnNginx(program, folder, http())
   for (let tries = 0; !(await listens(port)); tries++) {
     if (tries > 500) throw new Error('nginx does not listen')
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -42,6 +42,15 @@ describe('holon plan', () => {
     expect(stdout).toContain('\nNot known:\n- quant not stated: Q4_K_M assumed\n')
   })
 
+  it.each([
+    ['mlx-community/Qwen3-235B-A22B-4bit', 'qwen3-235b-a22b MLX_4bit_gs64,'],
+    ['qwen3:8b-q8_0', 'qwen3-8b Q8_0,'],
+  ])('takes the quant from a name that states it: %s', async (name, told) => {
+    const { stdout } = await holon('plan', name, '--on', 'm3-ultra-80c:256gb')
+    expect(stdout.split('\n')[1]).toContain(told)
+    expect(stdout).not.toContain('quant not stated')
+  })
+
   it('says no with the reason and exit code 1 when it fits nowhere', async () => {
     const { code, stdout, stderr } = await holon('plan', 'llama-3.3-70b', '--on', 'm4-10c:16gb')
     expect(code).toBe(1)

@@ -1,5 +1,7 @@
+import { copyFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { descendants, eventually, isAlive, type Running, runCli, startCli } from '../support/cli.ts'
@@ -54,6 +56,18 @@ describe('a bare machine', () => {
     expect(ps.stdout).toMatch(/holon-demo .*embedded/)
     const run = await runCli(['run', 'holon-demo', 'Who', 'are', 'you?', '--json'], env)
     expect(JSON.parse(run.stdout)).toMatchObject({ model: 'holon-demo', finishReason: 'stop' })
+  })
+
+  test('a model that was pulled answers at once; deleted while it is not in memory, it is gone at once', async () => {
+    const file = join(home.root, 'tiny.gguf')
+    copyFileSync('assets/holon-demo.gguf', file)
+    const pulled = await runCli(['pull', file], env)
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('holon run tiny') })
+    const run = await runCli(['run', 'tiny', 'What is Holon?', '--json'], env)
+    expect(JSON.parse(run.stdout)).toMatchObject({ model: 'tiny' })
+    await runCli(['unload', 'tiny'], env)
+    expect(await runCli(['rm', 'tiny'], env)).toMatchObject({ code: 0, stderr: '' })
+    expect((await runCli(['models'], env)).stdout).not.toContain('tiny')
   })
 
   test('a second one on the same home says so and exits 1', async () => {

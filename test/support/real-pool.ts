@@ -48,7 +48,7 @@ export class RealPool {
     this.more = { HOLON_MEMORY_BUDGET_MB: budgetMb, ...more }
   }
 
-  async up(): Promise<void> {
+  private async up(): Promise<void> {
     const home = testHome()
     await llamaServerDriver(home).install({
       onProgress: () => undefined,
@@ -60,6 +60,16 @@ export class RealPool {
     for (const name of ['oak', 'elm']) this.homes[name] = this.fleet.home()
     this.giveModel(this.homes.oak ?? '')
     for (const name of ['oak', 'elm']) await this.join(name, ['--token', await this.hub.token()])
+  }
+
+  /** Everything up, and the pool serving. @returns its answer to `ask`, which every group after it must give again */
+  async begin(): Promise<string> {
+    await this.up()
+    await this.create()
+    const { text } = await this.ask()
+    if (text === '')
+      throw new Error('the pool answers with nothing: no answer after a failure could be told from it')
+    return text
   }
 
   /** Starts the agent of a machine, `oak` or `elm`; without a token it must have joined before. */

@@ -1,4 +1,5 @@
 /** What a service runs, whatever the system calls it. */
+import { resolve } from 'node:path'
 import { HolonError } from '../../core/errors.ts'
 
 export interface ServiceSpec {
@@ -14,16 +15,25 @@ export interface ServiceSpec {
 
 /** Settings that a service takes over from the shell that installs it. Keys and tokens do not belong in such a file. */
 const kept = [
+  'HOLON_HOST',
+  'HOLON_PORT',
+  'HOLON_LEVEL',
   'HOLON_ENGINE',
   'HOLON_ENGINE_URL',
   'HOLON_ENGINE_MODELS',
+  'HOLON_ENGINE_PARALLEL',
+  'HOLON_ATTACH',
   'HOLON_MEMORY_BUDGET_MB',
   'HOLON_MODELS_DIR',
   'HOLON_MODEL',
+  'HOLON_PRELOAD',
   'HOLON_IDLE_UNLOAD_S',
   'HOLON_POOL_HANG_S',
   'HOLON_LOG',
 ]
+
+/** Likewise files, by their whole paths: a service starts in another folder. The key's contents stay where they are. */
+const keptFiles = ['HOLON_TLS_CERT', 'HOLON_TLS_KEY', 'HOLON_TLS_CA']
 
 export interface ServiceWish {
   /** `join` or `up`. */
@@ -41,6 +51,10 @@ export function serviceSpec(wish: ServiceWish): ServiceSpec {
   for (const name of kept) {
     const value = wish.env[name]
     if (value !== undefined && value !== '') environment[name] = value
+  }
+  for (const name of keptFiles) {
+    const path = wish.env[name]
+    if (path !== undefined && path !== '') environment[name] = resolve(path)
   }
   const { user, home, node, program, verb } = wish
   for (const text of [user, home, node, program, ...Object.values(environment)]) {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { launchdPlist } from './launchd.ts'
 import { serviceSpec } from './service-spec.ts'
@@ -114,6 +114,15 @@ test('the systemd unit runs as its user, and tries again unless it was used wron
     WantedBy=multi-user.target
     "
   `)
+})
+
+test('a service serves as the shell would that installed it: its address, its engines, its certificate by whole path', () => {
+  const env = { HOLON_PORT: '8000', HOLON_ATTACH: 'vllm', HOLON_PRELOAD: 'a,b', HOLON_TLS_CERT: 'cert.pem' }
+  expect(serviceSpec({ ...wish, env }).environment).toEqual({
+    HOLON_HOME: wish.home,
+    ...env,
+    HOLON_TLS_CERT: resolve('cert.pem'),
+  })
 })
 
 describe.skipIf(!existsSync('/usr/bin/systemd-analyze'))('systemd itself', () => {

@@ -1,28 +1,26 @@
 /** nginx as a plain reverse proxy with one worker: how cheap relaying gets in C, without looking at a request. */
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cpuOfProcess, freePort, type Gateway, untilAnswers } from './gateway.ts'
 
-const places = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/opt/homebrew/bin/nginx', '/usr/local/bin/nginx']
+/** Where it may be, best first. */
+export const nginxPlaces = [
+  '/usr/sbin/nginx',
+  '/usr/local/sbin/nginx',
+  '/opt/homebrew/bin/nginx',
+  '/usr/local/bin/nginx',
+]
 
 /** Null when it is not installed. */
 export async function startNginx(engine: string): Promise<Gateway | null> {
-  const program = places.find(existsSync)
+  const program = nginxPlaces.find(existsSync)
   if (program === undefined) return null
   const folder = mkdtempSync(join(tmpdir(), 'holon-nginx-'))
-  mkdirSync(join(folder, 'tmp'))
   const port = await freePort()
-  writeFileSync(join(folder, 'nginx.conf'), config(folder, port, new URL(engine).host))
-  const child = spawn(
-    program,
-    ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  )
+  const child = spawnNginx(program, folder, relay(port, new URL(engine).host))
   const gone = once(child, 'exit')
   const origin = `http://127.0.0.1:${port}`
   await untilAnswers(origin)
@@ -46,19 +44,30 @@ function versionOf(program: string): string {
   return stderr.trim().split('/').at(-1) || 'unknown'
 }
 
-/** What a guide for relaying tokens says: HTTP/1.1 and kept connections to the engine, and nothing held back. */
-function config(folder: string, port: number, engine: string): string {
+/** One worker in the foreground, with everything it writes in `folder`. @param http what stands in its http block */
+export function spawnNginx(program: string, folder: string, http: string): ChildProcess {
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `${kind}_temp_path ${folder}/tmp/${kind};`)
-    .join('\n  ')
-  return `daemon off;
+  mkdirSync(join(folder, 'tmp'), { recursive: true })
+  const file = join(folder, 'nginx.conf')
+  const config = `daemon off;
 master_process off;
 pid ${folder}/nginx.pid;
+error_log ${folder}/error.log;
 events { worker_connections 1024; }
 http {
   access_log off;
-  ${temp}
-  keepalive_requests 10000000;
+  ${temp.map((kind) => `${kind}_temp_path ${folder}/tmp/${kind};`).join('\n  ')}
+${http}
+}
+`
+  writeFileSync(file, config)
+  return spawn(program, ['-p', folder, '-c', file, '-e', join(folder, 'error.log')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** What a guide for relaying tokens says: HTTP/1.1 and kept connections to the engine, and nothing held back. */
+const relay = (port: number, engine: string): string => `  keepalive_requests 10000000;
   upstream engine { server ${engine}; keepalive 256; keepalive_requests 10000000; }
   server {
     listen 127.0.0.1:${port};
@@ -69,7 +78,4 @@ http {
       proxy_buffering off;
       proxy_read_timeout 1h;
     }
-  }
-}
-`
-}
+  }`

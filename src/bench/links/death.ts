@@ -30,11 +30,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const servedWithinMs = 90_000
 
 export async function death(lab: Lab, times: number): Promise<DeathRow[]> {
-  await lab.join('oak')
-  const whole = await stand.preview(lab, ['oak'])
-  await lab.leave('oak')
-  const budget = { HOLON_MEMORY_BUDGET_MB: String(stand.budgetFor(whole, 0.5)) }
-  for (const name of stand.names) await lab.join(name, budget)
+  await stand.joinAll(lab, 0.5)
   const by: Record<Death, Once[]> = { 'engine killed': [], 'cable pulled': [] }
   for (let time = 0; time < times; time++) for (const kind of deaths) by[kind].push(await once(lab, kind))
   for (const name of stand.names) await lab.leave(name)

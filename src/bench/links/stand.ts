@@ -56,6 +56,15 @@ export function budgetFor(whole: PreviewPlacement, share: number): number {
   return Math.ceil((computeBytes + perLayer * (Math.ceil(layers * share) + 0.5)) / MiB)
 }
 
+/** All members, each with memory for so much of the model. */
+export async function joinAll(lab: Lab, share: number): Promise<void> {
+  await lab.join('oak')
+  const whole = await preview(lab, ['oak'])
+  await lab.leave('oak')
+  const budget = { HOLON_MEMORY_BUDGET_MB: String(budgetFor(whole, share)) }
+  for (const name of names) await lab.join(name, budget)
+}
+
 export async function poolView(lab: Lab): Promise<PoolView | undefined> {
   return (await lab.get<{ pools: PoolView[] }>('/fleet/v1/pools')).pools[0]
 }

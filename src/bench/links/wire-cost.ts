@@ -34,11 +34,7 @@ const tokens = 48
 
 export async function wireCost(lab: Lab, cables: readonly Cable[], rounds: number): Promise<WireRow[]> {
   const by = cables.map(() => ({ plain: [] as WireFigures[], encrypted: [] as WireFigures[] }))
-  await lab.join('oak')
-  const whole = await stand.preview(lab, ['oak'])
-  await lab.leave('oak')
-  const budget = { HOLON_MEMORY_BUDGET_MB: String(stand.budgetFor(whole, 1 / stand.names.length)) }
-  for (const name of stand.names) await lab.join(name, budget)
+  await stand.joinAll(lab, 1 / stand.names.length)
   for (let round = 0; round < rounds; round++) {
     for (const way of ways) {
       const vouched = way === 'plain' ? stand.names.map((name) => `${name}:eth0`) : []

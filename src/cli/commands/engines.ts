@@ -44,7 +44,7 @@ async function listEngines({ printer, config, env }: Cli): Promise<number> {
     ['engine', 'state', 'version', 'where'],
     own.map((engine) => [
       engine.id,
-      engine.available ? 'ready' : 'not here',
+      engine.available ? 'ready' : engine.onFirstUse ? 'comes with the first model' : 'not installed',
       engine.version ?? '–',
       engine.path ?? engine.url ?? '–',
     ]),

@@ -20,13 +20,14 @@ interface JoinOptions {
 
 export function registerJoin(program: Command, shell: Shell): void {
   program
-    .command('join [hub]')
+    .command('join')
     .description('Make this machine a node of a fleet, and serve it. No port is opened here.')
-    .option('--token <token>', 'a join token (holon nodes token); also HOLON_JOIN_TOKEN')
+    .argument('[hub]', 'address of the hub; without it the one it knows, else one found on the local network')
+    .option('--token <token>', 'a join token (`holon nodes token`); also HOLON_JOIN_TOKEN')
     .option('--name <name>', 'what to call this machine (default: its host name)')
     .option('--role <text>', 'what this machine is for')
     .option('--place <text>', 'where it stands')
-    .option('--engine <id>', 'engine to prefer (holon engines)')
+    .option('--engine <id>', 'engine to prefer (`holon engines` lists them)')
     .option('--json', 'print one JSON document when connected')
     .action(
       shell.action(async (cli, hub: string | undefined, options: JoinOptions) => serve(cli, hub, options)),

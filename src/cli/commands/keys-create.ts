@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { CreateKeyResponse } from '../../protocol/keys.ts'
 import { lanes } from '../../protocol/lane.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
+import { formatWhen } from '../when.ts'
 import { limitsInWords, scopeInWords } from './keys-words.ts'
 
 interface CreateOptions {
@@ -62,7 +63,7 @@ export function registerCreate(keys: Command, shell: Shell): void {
           return 0
         }
         const { info } = made
-        const until = info.expiresAt === null ? '' : ` until ${new Date(info.expiresAt).toLocaleString()}`
+        const until = info.expiresAt === null ? '' : ` until ${formatWhen(info.expiresAt)}`
         printer.line(made.key)
         printer.note(
           `\nKeep it now: nobody can show it again. It may use ${scopeInWords(info)}${until}; limits: ${limitsInWords(info.limits)}.`,

@@ -3,10 +3,11 @@ import { HolonError } from '../../core/errors.ts'
 import type { KeyAuditResponse, KeyInfo, KeyUsageResponse, RevokeKeyResponse } from '../../protocol/keys.ts'
 import type { Printer } from '../printer.ts'
 import type { Shell } from '../shell.ts'
+import { formatWhen } from '../when.ts'
 import { registerCreate } from './keys-create.ts'
 import { limitsInWords, scopeInWords } from './keys-words.ts'
 
-const when = (iso: string | null) => (iso === null ? '–' : new Date(iso).toLocaleString())
+const when = (iso: string | null) => (iso === null ? '–' : formatWhen(iso))
 
 export function registerKeys(program: Command, shell: Shell): void {
   const keys = program
@@ -132,13 +133,17 @@ function registerForget(keys: Command, shell: Shell): void {
 function registerUsage(keys: Command, shell: Shell): void {
   keys
     .command('usage')
-    .description('Requests and tokens per key, since the books began.')
+    .description('Count requests, errors and tokens per key, since the books began.')
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async ({ printer, hub }) => {
         const answer = await hub().get<KeyUsageResponse>('/fleet/v1/keys/usage')
         if (printer.json) {
           printer.document(answer)
+          return 0
+        }
+        if (answer.usage.length === 0) {
+          printer.line('Nothing was asked yet.')
           return 0
         }
         printer.table(
@@ -160,7 +165,7 @@ function registerUsage(keys: Command, shell: Shell): void {
 function registerAudit(keys: Command, shell: Shell): void {
   keys
     .command('audit')
-    .description('Who made, revoked and forgot which key, newest first.')
+    .description('Say who made, revoked and forgot which key, newest first.')
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async ({ printer, hub }) => {
@@ -169,10 +174,14 @@ function registerAudit(keys: Command, shell: Shell): void {
           printer.document(answer)
           return 0
         }
+        if (answer.entries.length === 0) {
+          printer.line('No key has been made, revoked or forgotten yet.')
+          return 0
+        }
         printer.table(
           ['time', 'what', 'key', 'by', ''],
           answer.entries.map(({ timeMs, action, key, actor, detail }) => [
-            new Date(timeMs).toLocaleString(),
+            formatWhen(timeMs),
             action,
             key ?? '–',
             actor,

@@ -19,7 +19,7 @@ export function registerLoad(program: Command, shell: Shell): void {
     .description('Load a model into memory, and wait until it can answer.')
     .option('--context <tokens>', 'context per answer, in tokens', wholeNumber('--context', 64, 16_777_216))
     .option('--parallel <n>', 'answers at once', wholeNumber('--parallel', 1, 256))
-    .option('--engine <id>', 'engine to load it with (holon engines)')
+    .option('--engine <id>', 'engine to load it with (`holon engines` lists them)')
     .option('--keep', 'keep it in memory, also after a restart, until `holon unload`')
     .option('--json', 'print one JSON document')
     .action(

@@ -6,8 +6,11 @@ import { stopSignal } from '../stop-signal.ts'
 
 export function registerLogin(program: Command, shell: Shell): void {
   program
-    .command('login [hub]')
-    .description('Have this machine approved by the owner of a hub, without serving yet (holon join serves).')
+    .command('login')
+    .description(
+      'Have this machine approved by the owner of a hub, without serving yet (`holon join` serves).',
+    )
+    .argument('[hub]', 'address of the hub; without it the one it knows, else one found on the local network')
     .option('--name <name>', 'what to call this machine (default: its host name)')
     .option('--json', 'print one JSON document')
     .action(
@@ -26,7 +29,7 @@ export function registerLogin(program: Command, shell: Shell): void {
           })
           const { hub: url, nodeId, name } = identity
           if (cli.printer.json) cli.printer.document({ hub: url, nodeId, name })
-          else cli.printer.line(`This machine is ${name} at ${url}. Serve it with: holon join`)
+          else cli.printer.line(`This machine is ${name} at ${url}. Serve it with \`holon join\`.`)
         } finally {
           stopping.dispose()
         }

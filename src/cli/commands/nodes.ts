@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { formatBytes } from '../../core/units.ts'
 import type { NodeState } from '../../protocol/node.ts'
 import { type Shell, wholeNumber } from '../shell.ts'
+import { formatWhen } from '../when.ts'
 
 export function registerNodes(program: Command, shell: Shell): void {
   const nodes = program
@@ -61,7 +62,7 @@ function registerToken(nodes: Command, shell: Shell): void {
         }
         printer.line(made.token)
         printer.note(
-          `\nIt admits one machine, once, until ${new Date(made.expiresAt).toLocaleString()}. On that machine:\n\n  holon join ${client.url} --token ${made.token}\n`,
+          `\nIt admits one machine, once, until ${formatWhen(made.expiresAt)}. On that machine:\n\n  holon join ${client.url} --token ${made.token}\n`,
         )
         if (/\/\/(127\.|localhost|\[::1\])/.test(client.url)) {
           printer.note('Put the address at which that machine reaches this one in place of 127.0.0.1.')
@@ -97,7 +98,7 @@ interface AuditEntry {
 function registerAudit(nodes: Command, shell: Shell): void {
   nodes
     .command('audit')
-    .description('Who admitted, refused and revoked whom, newest first.')
+    .description('Say who admitted, refused and revoked whom, newest first.')
     .option('--json', 'print one JSON document')
     .action(
       shell.action(async ({ printer, hub }) => {
@@ -106,10 +107,14 @@ function registerAudit(nodes: Command, shell: Shell): void {
           printer.document(answer)
           return 0
         }
+        if (answer.entries.length === 0) {
+          printer.line('No machine has been admitted, refused or revoked yet.')
+          return 0
+        }
         printer.table(
           ['time', 'what', 'node', 'by', ''],
           answer.entries.map(({ timeMs, action, node, actor, detail }) => [
-            new Date(timeMs).toLocaleString(),
+            formatWhen(timeMs),
             action,
             node ?? '–',
             actor,

@@ -26,12 +26,13 @@ interface ScenarioFlags {
   least?: number
 }
 
+const json = 'print one JSON document'
+
 function question(plan: Command, name: string, description: string): Command {
   return plan
     .command(name)
     .description(description)
     .option('--on <machine>', 'this, a node name, or hardware such as m4-max-40c:128gb')
-    .option('--json', 'print one JSON document')
 }
 
 export function registerPlanScenarios(plan: Command, shell: Shell): void {
@@ -39,13 +40,16 @@ export function registerPlanScenarios(plan: Command, shell: Shell): void {
     .option('--context <tokens>', 'tokens of context to hold', wholeNumber('--context', 1, 16_777_216))
     .option('--count <n>', 'how many to name', wholeNumber('--count', 1, 20))
     .option('--least <tok/s>', 'slowest decode that is still useful', wholeNumber('--least', 1, 100_000))
+    .option('--json', json)
     .action(shell.action(async (cli, flags: ScenarioFlags) => best(cli, flags)))
   question(plan, 'mix', 'Say whether several models and services fit one machine together.')
     .argument('<tenant...>', '"[COUNTx ]MODEL[:QUANT][@CONTEXT]" or SERVICE=GB')
+    .option('--json', json)
     .action(shell.action(async (cli, tenants: string[], flags: ScenarioFlags) => mix(cli, tenants, flags)))
   question(plan, 'sweep', 'Show memory and speed of one model as its context fills, up to a million tokens.')
     .option('--quant <name>', 'quant, such as Q4_K_M, Q8_0, 4bit or MXFP4')
-    .argument('<model>', 'as for holon plan')
+    .argument('<model>', 'as for `holon plan`')
+    .option('--json', json)
     .action(shell.action(async (cli, model: string, flags: ScenarioFlags) => sweep(cli, model, flags)))
 }
 
@@ -127,18 +131,22 @@ async function sweep(cli: Cli, model: string, flags: ScenarioFlags): Promise<num
   const longest = steps.filter((step) => step.fits).at(-1)
   printer.line(
     longest
-      ? `${request.model.id} ${request.quant.id} holds ${longest.contextTokens} tokens of context.`
+      ? `${request.model.id} ${request.quant.id} holds ${longest.contextTokens} tokens of context${trainedFor(request.model.maxContext, longest.contextTokens)}.`
       : `${printer.bad('No')}: ${request.model.id} ${request.quant.id} does not fit with ${steps[0]?.contextTokens} tokens of context.`,
   )
   printer.line()
   printer.table(
-    ['context', 'KV cache', 'decode tok/s', 'first token'],
+    ['context', 'KV cache', 'fits', 'decode tok/s', 'first token'],
     steps.map((step) => [
       String(step.contextTokens),
       formatBytes(step.kvBytes),
-      step.decodeTokS === null ? 'does not fit' : step.decodeTokS.toFixed(1),
+      step.fits ? 'yes' : 'no',
+      step.decodeTokS === null ? '–' : step.decodeTokS.toFixed(1),
       step.ttftS === null ? '–' : formatSeconds(step.ttftS),
     ]),
   )
   return longest ? 0 : 1
 }
+
+const trainedFor = (most: number | null, held: number): string =>
+  most !== null && held > most ? `, and was trained for ${most}` : ''

@@ -37,8 +37,8 @@ export function registerPool(program: Command, shell: Shell): void {
     .option('--parallel <n>', 'answers at once', wholeNumber('--parallel', 1, 256))
     .option('--fallback <model>', 'model that answers while the pool cannot')
     .option(
-      '--accept-isolated-link <node:interface...>',
-      'a cable that leads to no one but the members: the engine listens there itself, unencrypted',
+      '--accept-isolated-link <end...>',
+      'NODE:INTERFACE, for the end of each member: a cable that leads to no one else, on which the engine listens itself, unencrypted',
     )
     .option('--wait', 'wait until it serves')
     .option('--json', 'print one JSON document')

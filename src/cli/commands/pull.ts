@@ -4,6 +4,7 @@ import { formatBytes, formatSeconds } from '../../core/units.ts'
 import { openModelStore } from '../model-store.ts'
 import type { Progress } from '../printer.ts'
 import type { Shell } from '../shell.ts'
+import { untilSeen } from '../until-seen.ts'
 
 export function registerPull(program: Command, shell: Shell): void {
   program
@@ -13,7 +14,8 @@ export function registerPull(program: Command, shell: Shell): void {
     )
     .option('--json', 'print one JSON document')
     .action(
-      shell.action(async ({ printer, config, env }, source: string) => {
+      shell.action(async (cli, source: string) => {
+        const { printer, config, env } = cli
         const store = openModelStore(config(), env)
         const stop = new AbortController()
         process.once('SIGINT', () => stop.abort())
@@ -24,6 +26,7 @@ export function registerPull(program: Command, shell: Shell): void {
             onProgress: (now) => show(now, progress),
           })
           progress.stop()
+          await untilSeen(cli, result.id, true)
           if (printer.json) {
             printer.document(result)
             return 0
@@ -33,7 +36,7 @@ export function registerPull(program: Command, shell: Shell): void {
           printer.line(
             `${printer.strong(result.id)} ${result.alreadyHere ? 'was already here' : 'is here'} (${size}, ${result.path}).`,
           )
-          printer.line(`Talk to it: holon run ${result.id}`)
+          printer.line(`Talk to it with \`holon run ${result.id}\`.`)
           return 0
         } catch (error) {
           progress.stop()

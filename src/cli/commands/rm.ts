@@ -3,6 +3,7 @@ import { HolonError } from '../../core/errors.ts'
 import { formatBytes } from '../../core/units.ts'
 import { openModelStore } from '../model-store.ts'
 import type { Cli, Shell } from '../shell.ts'
+import { untilSeen } from '../until-seen.ts'
 
 export function registerRm(program: Command, shell: Shell): void {
   program
@@ -16,6 +17,7 @@ export function registerRm(program: Command, shell: Shell): void {
         const { info } = await store.find(model)
         await unloadIfRunning(cli, info.id)
         const { freedBytes } = await store.remove(info.id)
+        await untilSeen(cli, info.id, false)
         if (printer.json) printer.document({ model: info.id, freedBytes })
         else printer.line(`${info.id} is deleted; ${formatBytes(freedBytes)} are free again.`)
         return 0

@@ -35,7 +35,7 @@ export function registerRun(program: Command, shell: Shell): void {
         if (prompt) return oneAnswer(cli, hub, name, [...history, { role: 'user', content: prompt }])
         if (!process.stdin.isTTY || cli.printer.json) {
           throw new HolonError('usage', 'There is nothing to ask.', {
-            hint: 'Give a prompt: holon run MODEL "your question"',
+            hint: 'Give a prompt: `holon run MODEL "your question"`.',
           })
         }
         return converse(cli.printer, hub, name, history)

@@ -49,7 +49,9 @@ export function registerService(program: Command, shell: Shell): void {
         await manager.install(spec)
         if (printer.json) printer.document(await manager.status())
         else
-          printer.line(`Installed ${manager.path}, running as ${spec.user}. holon service status tells more.`)
+          printer.line(
+            `Installed ${manager.path}, running as ${spec.user}. \`holon service status\` tells more.`,
+          )
         return 0
       }),
     )

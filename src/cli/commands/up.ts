@@ -22,7 +22,7 @@ export function registerUp(program: Command, shell: Shell): void {
     .option('--port <n>', 'port to listen on (default 4656)')
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--model <id>', 'model to load at start')
-    .option('--engine <id>', 'engine to prefer (holon engines)')
+    .option('--engine <id>', 'engine to prefer (`holon engines` lists them)')
     .option('--tls-cert <file>', 'serve https with this certificate (PEM, its chain after it)')
     .option('--tls-key <file>', 'the private key of the certificate (PEM)')
     .option('--no-open', 'do not open the page in a browser')

@@ -20,7 +20,7 @@ export function explainOperations({ decisions }: Scheduler): Operation[] {
           'not_found',
           `Nothing is remembered of a request "${params.id?.slice(0, 130)}".`,
           {
-            hint: 'The id stands in the answer’s x-request-id header. The latest 10,000 choices of this life of the hub are kept.',
+            hint: 'The id stands in the x-request-id header of the answer. The hub keeps the latest 10,000 choices since its start.',
           },
         )
       },
