@@ -1,7 +1,8 @@
 /**
  * What the wire between members costs: the same bytes straight to an engine's loopback port, through two relays that
  * encrypt nothing, and through the wire, in turns. Every end is a process of its own, as on machines of their own; on a
- * machine with fewer processors than processes they share them, so read the ratios.
+ * machine with fewer processors than processes they share them, so read the ratios. Then what llama.cpp says for one token,
+ * with each of its pieces sent by itself and with those joined that may wait.
  *
  * `node dist/bench/wire-bench.js [--json] [--quick]`
  */
@@ -9,10 +10,12 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { childEntry } from '../core/child-entry.ts'
 import { median } from '../core/median.ts'
 import { MiB } from '../core/units.ts'
 import type { Role } from './wire-end.ts'
+import { bytesOf, tokenAnswer, tokenRequest } from './wire-exchange.ts'
 
 const ways = ['straight', 'plain', 'encrypted'] as const
 type Way = (typeof ways)[number]
@@ -24,7 +27,18 @@ interface Round {
   cpuSPerGB: number
 }
 
+const tokenWays = ['straight', 'encrypted', 'joined'] as const
+type TokenWay = (typeof tokenWays)[number]
+
+interface Token {
+  /** From the first piece of the request to the last byte of the answer, microseconds. */
+  us: number
+  /** Of both relays, microseconds a token. */
+  cpuUs: number
+}
+
 export interface WireCost extends Record<Way, Round> {
+  token: Record<TokenWay, Token>
   /** Encrypted against plain relays, and both against no relay. */
   ratio: { encryptedToPlain: number; encryptedToStraight: number; addedRttUs: number }
   rounds: number
@@ -34,6 +48,7 @@ const quick = process.argv.includes('--quick')
 const rounds = quick ? 1 : 5
 const payload = (quick ? 200 : 1_000) * MiB
 const messages = quick ? 500 : 3_000
+const tokens = quick ? 100 : 300
 const program = childEntry(import.meta.url, './wire-end.ts')
 
 class End {
@@ -88,17 +103,78 @@ async function transfer(port: number): Promise<number> {
   return (performance.now() - startedAt) / 1000
 }
 
+/** A model computes between two tokens, and relays sleep. Milliseconds. */
+const computes = 5
+
+async function askForTokens(port: number): Promise<number> {
+  const socket = await open(port)
+  const whole = bytesOf(tokenAnswer)
+  const times: number[] = []
+  for (let i = 0; i < tokens; i++) {
+    await sleep(computes)
+    const sentAt = performance.now()
+    for (const piece of tokenRequest) {
+      socket.write(piece)
+      // The engine's thread writes them one after the other, some microseconds apart.
+      await turn()
+    }
+    for (let come = 0; come < whole; ) {
+      const [chunk] = (await once(socket, 'data')) as [Buffer]
+      come += chunk.length
+    }
+    times.push((performance.now() - sentAt) * 1000)
+  }
+  socket.destroy()
+  return median(times)
+}
+
+async function cpuOf(relays: readonly End[]): Promise<number> {
+  let sum = 0
+  for (const each of relays) sum += await each.cpuS()
+  return sum
+}
+
+async function measureTokens(): Promise<WireCost['token']> {
+  const ends: End[] = []
+  const begun = async (role: Role): Promise<number> => {
+    const end = new End()
+    ends.push(end)
+    return end.start(role)
+  }
+  try {
+    const engine = await begun({ role: 'llama' })
+    const stands: { way: TokenWay; port: number; relays: End[]; seen: Token[] }[] = [
+      { way: 'straight', port: engine, relays: [], seen: [] },
+    ]
+    for (const way of ['encrypted', 'joined'] as const) {
+      const secret = randomBytes(32).toString('base64url')
+      const to = await begun({ role: 'worker', way, to: engine, secret })
+      const port = await begun({ role: 'head', way, to, secret })
+      stands.push({ way, port, relays: ends.slice(-2), seen: [] })
+    }
+    for (const { port } of stands) await askForTokens(port)
+    for (let i = 0; i < rounds; i++)
+      for (const { port, relays, seen } of stands) {
+        const before = await cpuOf(relays)
+        const us = await askForTokens(port)
+        seen.push({ us, cpuUs: (((await cpuOf(relays)) - before) / tokens) * 1e6 })
+      }
+    const middle = (seen: Token[]): Token => ({
+      us: median(seen.map(({ us }) => us)),
+      cpuUs: median(seen.map(({ cpuUs }) => cpuUs)),
+    })
+    return Object.fromEntries(stands.map(({ way, seen }) => [way, middle(seen)])) as WireCost['token']
+  } finally {
+    for (const end of ends) end.child.kill('SIGKILL')
+  }
+}
+
 async function oneRound(port: number, relays: readonly End[]): Promise<Round> {
   const rttUs = await roundTrip(port)
-  const cpu = async (): Promise<number> => {
-    let sum = 0
-    for (const each of relays) sum += await each.cpuS()
-    return sum
-  }
-  const before = await cpu()
+  const before = await cpuOf(relays)
   const seconds = await transfer(port)
   const gb = payload / 1e9
-  return { MBPerS: payload / 1e6 / seconds, rttUs, cpuSPerGB: ((await cpu()) - before) / gb }
+  return { MBPerS: payload / 1e6 / seconds, rttUs, cpuSPerGB: ((await cpuOf(relays)) - before) / gb }
 }
 
 async function measure(): Promise<WireCost> {
@@ -122,10 +198,10 @@ async function measure(): Promise<WireCost> {
   } finally {
     for (const end of [engine, ...relays.plain, ...relays.encrypted]) end.child.kill('SIGKILL')
   }
-  return summarise(by)
+  return { ...summarise(by), token: await measureTokens() }
 }
 
-function summarise(by: Record<Way, Round[]>): WireCost {
+function summarise(by: Record<Way, Round[]>): Omit<WireCost, 'token'> {
   const of = (way: Way): Round => ({
     MBPerS: median(by[way].map((round) => round.MBPerS)),
     rttUs: median(by[way].map((round) => round.rttUs)),
@@ -151,10 +227,15 @@ function toText(cost: WireCost): string {
     const { MBPerS, rttUs, cpuSPerGB } = cost[way]
     return `${way.padEnd(10)} ${MBPerS.toFixed(0).padStart(6)} MB/s   rtt ${rttUs.toFixed(0).padStart(5)} us   relays' CPU ${cpuSPerGB.toFixed(2)} s/GB\n`
   }
+  const token = (way: TokenWay): string => {
+    const { us, cpuUs } = cost.token[way]
+    return `a token    ${way.padEnd(10)} ${us.toFixed(0).padStart(5)} us   relays' CPU ${cpuUs.toFixed(0).padStart(5)} us\n`
+  }
   const { encryptedToPlain, encryptedToStraight, addedRttUs } = cost.ratio
   return (
     ways.map(line).join('') +
-    `encrypted against plain relays ${encryptedToPlain.toFixed(2)}, against no relay ${encryptedToStraight.toFixed(2)}; added rtt ${addedRttUs.toFixed(0)} us\n`
+    `encrypted against plain relays ${encryptedToPlain.toFixed(2)}, against no relay ${encryptedToStraight.toFixed(2)}; added rtt ${addedRttUs.toFixed(0)} us\n` +
+    tokenWays.map(token).join('')
   )
 }
 

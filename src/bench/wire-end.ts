@@ -1,18 +1,22 @@
 /**
- * One process of the wire bench. As `engine` it echoes small messages and swallows large ones; as `worker` it lets a peer
+ * One process of the wire bench. As `engine` it echoes small messages and swallows large ones, as `llama` it answers a
+ * token's request as llama.cpp's worker does; as `worker` it lets a peer
  * through to the engine; as `head` it offers a local port that leads there. `plain` relays do the same without TLS.
  * Told by IPC what it needs; tells its port, and its CPU time when asked.
  */
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { silentLog } from '../core/log.ts'
+import { answersMayWait, requestsMayWait } from '../pool/llama-rpc/messages.ts'
 import { socketBuffer } from '../pool/wire/limits.ts'
 import { relay } from '../pool/wire/relay.ts'
 import { openWire } from '../pool/wire/wire.ts'
+import { bytesOf, tokenAnswer, tokenRequest } from './wire-exchange.ts'
 
 export type Role =
   | { role: 'engine' }
-  | { role: 'worker' | 'head'; way: 'plain' | 'encrypted'; to: number; secret: string }
+  | { role: 'llama' }
+  | { role: 'worker' | 'head'; way: 'plain' | 'encrypted' | 'joined'; to: number; secret: string }
 
 const socketOptions = { allowHalfOpen: true, noDelay: true, highWaterMark: socketBuffer } as const
 /** Everything up to this length is a message to be echoed. */
@@ -37,6 +41,20 @@ function engine(): Promise<number> {
   return listen(createServer(socketOptions, serve))
 }
 
+function llama(): Promise<number> {
+  const serve = (socket: Socket): void => {
+    let due = bytesOf(tokenRequest)
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk: Buffer) => {
+      due -= chunk.length
+      if (due > 0) return
+      due += bytesOf(tokenRequest)
+      for (const piece of tokenAnswer) socket.write(piece)
+    })
+  }
+  return listen(createServer(socketOptions, serve))
+}
+
 function plainRelay(to: number): Promise<number> {
   const end = (socket: Socket) => ({ socket, drop: () => void socket.destroy() })
   return listen(
@@ -47,7 +65,8 @@ function plainRelay(to: number): Promise<number> {
   )
 }
 
-async function encrypted(role: 'worker' | 'head', to: number, secret: string): Promise<number> {
+async function encrypted({ role, way, to, secret }: Extract<Role, { way: string }>): Promise<number> {
+  const joined = way === 'joined'
   const [rank, peer] = role === 'worker' ? [1, 0] : [0, 1]
   const host = role === 'worker' ? '127.0.0.1' : null
   const wire = await openWire({
@@ -55,21 +74,23 @@ async function encrypted(role: 'worker' | 'head', to: number, secret: string): P
     log: silentLog,
   })
   if (role === 'worker') {
-    wire.offer('bench', to)
+    wire.offer('bench', to, { joins: joined ? answersMayWait : undefined })
     return wire.listening?.port ?? 0
   }
   await wire.connect([{ rank: 1, host: '127.0.0.1', port: to }], new AbortController().signal)
-  return (await wire.wayTo(1, 'bench')).port
+  return (await wire.wayTo(1, 'bench', joined ? requestsMayWait : undefined)).port
+}
+
+function begin(said: Role): Promise<number> {
+  if (said.role === 'engine') return engine()
+  if (said.role === 'llama') return llama()
+  return said.way === 'plain' ? plainRelay(said.to) : encrypted(said)
 }
 
 process.on('message', async (said: Role | 'cpu') => {
   if (said === 'cpu') {
     const { user, system } = process.cpuUsage()
     process.send?.({ cpuS: (user + system) / 1e6 })
-  } else if (said.role === 'engine') process.send?.({ port: await engine() })
-  else {
-    const { role, way, to, secret } = said
-    process.send?.({ port: await (way === 'plain' ? plainRelay(to) : encrypted(role, to, secret)) })
-  }
+  } else process.send?.({ port: await begin(said) })
 })
 process.on('disconnect', () => process.exit(0))
