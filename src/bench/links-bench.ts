@@ -1,23 +1,24 @@
 /**
- * Pools over real cables: predicted against measured speed and memory, the encrypted wire against none, and the time
- * from a member's death to the next token. Machines are network namespaces with real hubs, agents and llama.cpp in them;
+ * Pools over real cables: predicted against measured speed and memory, the encrypted wire against none, the managed pool
+ * against the same engine by hand, and the time from a member's death to the next token. Machines are network namespaces with real hubs, agents and llama.cpp in them;
  * their cables are shaped by the kernel (`tc tbf`), and made long by a relay in user space that holds each frame. Linux,
  * root. Every machine has one processor of this one; of a pipeline one member computes at a time.
  *
- * `node dist/bench/links-bench.js [--quick] [--only predicted,wire,death] [--json]`
+ * `node dist/bench/links-bench.js [--quick] [--only predicted,wire,hand,death] [--json]`
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type Cable, limitedTo, unshaped } from './lab/cable.ts'
 import { enginesFolder, Lab } from './lab/lab.ts'
 import { whyNoCables } from './lab/namespaces.ts'
+import { byHand, type HandRow } from './links/by-hand.ts'
 import { type DeathRow, death } from './links/death.ts'
 import { type Predicted, predicted } from './links/predicted.ts'
 import { names, writeModel } from './links/stand.ts'
-import { deathText, predictedText, wireText } from './links/tables.ts'
+import { deathText, handText, predictedText, wireText } from './links/tables.ts'
 import { type WireRow, wireCost } from './links/wire-cost.ts'
 
-const parts = ['predicted', 'wire', 'death'] as const
+const parts = ['predicted', 'wire', 'hand', 'death'] as const
 const { values } = parseArgs({
   options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, only: { type: 'string' } },
 })
@@ -38,6 +39,7 @@ const say = (text: string): void => void process.stderr.write(`${text} …\n`)
 export interface LinksFigures {
   predicted?: Predicted
   wire?: WireRow[]
+  hand?: HandRow[]
   death?: DeathRow[]
 }
 
@@ -55,6 +57,10 @@ async function measure(lab: Lab): Promise<LinksFigures> {
   if (asked.includes('wire')) {
     say('encrypted and plain')
     figures.wire = await wireCost(lab, [unshaped, gigabit], quick ? 1 : 3)
+  }
+  if (asked.includes('hand')) {
+    say('managed and by hand')
+    figures.hand = await byHand(lab, [gigabit], quick ? 1 : 5)
   }
   if (asked.includes('death')) {
     say('deaths')
@@ -79,6 +85,7 @@ try {
   if (values.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
   if (!values.json && figures.predicted) process.stdout.write(`${predictedText(figures.predicted)}\n`)
   if (!values.json && figures.wire) process.stdout.write(`${wireText(figures.wire)}\n`)
+  if (!values.json && figures.hand) process.stdout.write(`${handText(figures.hand)}\n`)
   if (!values.json && figures.death) process.stdout.write(deathText(figures.death))
 } finally {
   await lab.end()

@@ -10,24 +10,16 @@ import { availableParallelism, homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { childEntry } from '../../core/child-entry.ts'
 import type { Cable } from './cable.ts'
-import type { Answer, Errand, Told } from './desk.ts'
+import type { Answer } from './desk.ts'
 import { eventually, type Running, runCli, startCli, type Where } from './holon-process.ts'
 import { type Machine, Switch } from './namespaces.ts'
+import { Visitor } from './visitor.ts'
 
 /** The engines of this machine's user; the lab installs none. */
 export const enginesFolder = join(
   process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
   ...['holon', 'engines'],
 )
-
-interface Waiting {
-  resolve(value: unknown): void
-  reject(error: Error): void
-  onFirst?: () => void
-}
-
-/** Without its number, for each kind of errand on its own. */
-type Order = Errand extends infer One ? (One extends Errand ? Omit<One, 'id'> : never) : never
 
 export interface LabNode {
   name: string
@@ -47,9 +39,7 @@ export class Lab {
   private readonly key = 'a-key-of-the-bench'
   private hubEnv: Record<string, string> = {}
   private readonly children: ChildProcess[] = []
-  private client: ChildProcess | null = null
-  private readonly errands = new Map<number, Waiting>()
-  private count = 0
+  private owner: Visitor | null = null
 
   /** @param subnet the first three numbers, such as `10.213.7` */
   constructor(subnet: string) {
@@ -64,9 +54,20 @@ export class Lab {
     const up = this.start(['up', '--no-open'], this.hubEnv, this.hub.command)
     const url = (await up.until(/Holon is up at (http:\S+)/))[1] ?? ''
     await up.until(/is ready on/)
-    this.client = this.fork(this.desk.command, childEntry(import.meta.url, './desk.ts'), [url, this.key])
-    this.client.on('message', (told: Told) => this.hear(told))
-    this.client.on('exit', () => this.giveUp())
+    this.owner = this.visit(url, this.key)
+  }
+
+  /** Somebody at the desk who speaks to this address. */
+  visit(url: string, key: string): Visitor {
+    return new Visitor(this.fork(this.desk.command, childEntry(import.meta.url, './desk.ts'), [url, key]))
+  }
+
+  /** A program on a machine and its processor, without Holon. It ends with the lab at the latest. */
+  run(name: string, program: string, args: readonly string[]): ChildProcess {
+    const line = this.onItsProcessor(this.nodeCalled(name))(program, ...args)
+    const child = spawn(line.program, line.args, { stdio: 'ignore' })
+    this.children.push(child)
+    return child
   }
 
   /** A machine, without anything that runs on it. */
@@ -130,17 +131,15 @@ export class Lab {
   }
 
   get<T>(path: string): Promise<T> {
-    return this.errand({ kind: 'call', method: 'GET', path }) as Promise<T>
+    return this.hubsOwner().get(path)
   }
 
   post<T>(path: string, body: unknown): Promise<T> {
-    return this.errand({ kind: 'call', method: 'POST', path, body }) as Promise<T>
+    return this.hubsOwner().post(path, body)
   }
 
-  /** One streamed answer. `onFirst` is called when its first token came. */
   ask(body: Record<string, unknown>, onFirst?: () => void): Promise<Answer> {
-    const order: Order = { kind: 'ask', body, tellFirst: onFirst !== undefined }
-    return this.errand(order, onFirst) as Promise<Answer>
+    return this.hubsOwner().ask(body, onFirst)
   }
 
   async end(): Promise<void> {
@@ -200,29 +199,9 @@ export class Lab {
     return child
   }
 
-  private errand(order: Order, onFirst?: () => void): Promise<unknown> {
-    const id = ++this.count
-    return new Promise((resolve, reject) => {
-      this.errands.set(id, { resolve, reject, ...(onFirst ? { onFirst } : {}) })
-      this.client?.send({ ...order, id })
-    })
-  }
-
-  private hear({ id, first, value, failure }: Told): void {
-    const waiting = this.errands.get(id)
-    if (!waiting) return
-    if (first) {
-      waiting.onFirst?.()
-      return
-    }
-    this.errands.delete(id)
-    if (failure === undefined) waiting.resolve(value)
-    else waiting.reject(new Error(failure))
-  }
-
-  private giveUp(): void {
-    for (const { reject } of this.errands.values()) reject(new Error('the desk has ended'))
-    this.errands.clear()
+  private hubsOwner(): Visitor {
+    if (this.owner === null) throw new Error('the hub is not up')
+    return this.owner
   }
 }
 

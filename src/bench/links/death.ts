@@ -2,10 +2,8 @@
  * Part 3: a member dies in the middle of an answer, and somebody goes on asking. Any two of the three hold the model, so
  * the pool is rebuilt on the two that are left. Killed is its engine's process; pulled is its cable, which nobody is told of.
  */
-
-import { readFileSync } from 'node:fs'
 import { median } from '../../core/median.ts'
-import { descendants, eventually } from '../lab/holon-process.ts'
+import { eventually } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
 import * as stand from './stand.ts'
 
@@ -57,7 +55,7 @@ async function once(lab: Lab, kind: Death): Promise<Once> {
   await Promise.race([first, broken])
   await pause(500)
   const diedAt = now()
-  if (kind === 'engine killed') process.kill(engineOf(lab, victim), 'SIGKILL')
+  if (kind === 'engine killed') process.kill(stand.engineOn(lab, victim).pid, 'SIGKILL')
   else lab.nodes[victim]!.machine.unplug()
   const [{ endedAtMs, error }, turns, servedAt] = await Promise.all([
     broken,
@@ -100,13 +98,4 @@ async function nextToken(lab: Lab, diedAt: number): Promise<number> {
 async function isReady(lab: Lab, name: string): Promise<boolean> {
   const { nodes } = await lab.get<{ nodes: { name: string; state: string }[] }>('/fleet/v1/nodes')
   return nodes.some((node) => node.name === name && node.state === 'ready')
-}
-
-function engineOf(lab: Lab, name: string): number {
-  const below = descendants(lab.nodes[name]!.running?.child.pid ?? 0)
-  const found = below.find((pid) =>
-    /^\S*ggml-rpc-server\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
-  )
-  if (found === undefined) throw new Error(`no engine runs on ${name}`)
-  return found
 }

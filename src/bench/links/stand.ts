@@ -1,9 +1,10 @@
 /** What all parts of the links bench stand on: three machines, one model, a pool of them, and questions of known length. */
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { MiB } from '../../core/units.ts'
 import type { LinkView, PoolPreview, PoolView, PreviewPlacement } from '../../protocol/pools.ts'
 import type { Answer } from '../lab/desk.ts'
-import { eventually } from '../lab/holon-process.ts'
+import { descendants, eventually } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
 import { type RandomGguf, writeRandomGguf } from '../random-gguf.ts'
 
@@ -69,6 +70,15 @@ export async function poolView(lab: Lab): Promise<PoolView | undefined> {
   return (await lab.get<{ pools: PoolView[] }>('/fleet/v1/pools')).pools[0]
 }
 
+/** The engine of the pool that runs on a machine, and its command line. @throws when there is none */
+export function engineOn(lab: Lab, name: string): { pid: number; program: string; args: string[] } {
+  for (const pid of descendants(lab.nodes[name]!.running?.child.pid ?? 0)) {
+    const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+    if (/^(ggml-rpc-server|llama-server)$/.test(basename(program))) return { pid, program, args }
+  }
+  throw new Error(`no engine runs on ${name}`)
+}
+
 /** Forms the pool and waits until the group answers. @throws why it does not, after two minutes */
 export async function formPool(
   lab: Lab,
@@ -124,7 +134,7 @@ export interface Speeds {
   tokens: number
 }
 
-function speedsOf({ decodeTokS, prefillTokS, completionTokens }: Answer): Speeds {
+export function speedsOf({ decodeTokS, prefillTokS, completionTokens }: Answer): Speeds {
   if (decodeTokS === null || prefillTokS === null) throw new Error('the engine did not tell its timings')
   return { decodeTokS, prefillTokS, tokens: completionTokens }
 }

@@ -1,4 +1,5 @@
 /** What the links bench prints. Pure. */
+import type { HandRow } from './by-hand.ts'
 import type { DeathRow } from './death.ts'
 import type { MemoryRow, Pair, Predicted, PredictedRow } from './predicted.ts'
 import type { WireFigures, WireRow } from './wire-cost.ts'
@@ -90,6 +91,20 @@ export function wireText(rows: readonly WireRow[]): string {
       `${cable}: encrypted against plain decode ${ratio.decodeTokS.toFixed(2)}, prefill ${ratio.prefillTokS.toFixed(2)}, CPU per token ${ratio.decodeCpuMs.toFixed(2)}\n`,
   )
   return table + ratios.join('')
+}
+
+export function handText(rows: readonly HandRow[]): string {
+  const line = (name: string, { loadS, decodeTokS, prefillTokS }: HandRow['ratio'], unit = ''): string[] => [
+    ...[name, `${loadS.toFixed(2)}${unit}`, decodeTokS.toFixed(2), prefillTokS.toFixed(2)],
+  ]
+  return columns([
+    ['cable, way', 'load', 'decode tok/s', 'prefill tok/s'],
+    ...rows.flatMap(({ cable, managed, byHand, ratio }) => [
+      line(`${cable}, by hand`, byHand, ' s'),
+      line(`${cable}, managed`, managed, ' s'),
+      line('managed against by hand, larger is better', ratio),
+    ]),
+  ])
 }
 
 export function deathText(rows: readonly DeathRow[]): string {
