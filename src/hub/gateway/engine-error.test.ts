@@ -41,3 +41,11 @@ test('what the engine says of a parameter survives, its numbers in `code` do not
     code: 'invalid_parameter',
   })
 })
+
+test('that an engine makes no embeddings is said to the caller, not to whoever starts it', () => {
+  const message = 'This server does not support embeddings. Start it with `--embeddings`'
+  const refusal = told(501, { error: { code: 501, message, type: 'not_supported_error' } })
+  expect(refusal).toMatchObject({ sent: 501, code: 'not_supported', type: 'invalid_request_error' })
+  expect(refusal.message).toMatch(/Ask a model that is made for embeddings/)
+  expect(refusal.message).not.toMatch(/--embeddings/)
+})

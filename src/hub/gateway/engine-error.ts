@@ -13,7 +13,7 @@ export function fromRefusal(refusal: Refusal): { error: HolonError; status: numb
   const told = readEngineError(refusal.body)
   const status = refusal.status === 401 || refusal.status === 403 ? 502 : refusal.status
   const code = codeFor(status, told.type, told.message)
-  const message = told.message ?? `The engine answered with status ${refusal.status}.`
+  const message = forOwners(told.message) ?? `The engine answered with status ${refusal.status}.`
   const retryAfterS = refusal.retryAfter === undefined ? undefined : Number(refusal.retryAfter) || 1
   const error = new HolonError(code, message, {
     source: 'engine',
@@ -23,13 +23,21 @@ export function fromRefusal(refusal: Refusal): { error: HolonError; status: numb
   const envelope = JSON.stringify({
     error: {
       message: code === 'context_length_exceeded' && error.hint ? `${message} ${error.hint}` : message,
-      type: status === 429 ? error.type : status < 500 ? 'invalid_request_error' : 'server_error',
+      type: ['rate_limit_exceeded', 'not_supported'].includes(code) ? error.type : typeOf(status),
       param: error.param,
       code: told.code ?? code,
       source: 'engine',
     },
   })
   return { error, status, envelope }
+}
+
+const typeOf = (status: number): string => (status < 500 ? 'invalid_request_error' : 'server_error')
+
+/** Advice for whoever starts the engine by hand is none for whoever asks a hub. */
+function forOwners(message: string | null): string | null {
+  if (message === null || !/start it with `?--embeddings?`?/i.test(message)) return message
+  return 'The engine has this model for text, and makes no embeddings with it. Ask a model that is made for embeddings.'
 }
 
 function codeFor(status: number, type: string | null, message: string | null): ErrorCode {
@@ -41,6 +49,7 @@ function codeFor(status: number, type: string | null, message: string | null): E
   }
   if (status === 503) return 'overloaded'
   if (status === 429) return 'rate_limit_exceeded'
+  if (status === 501) return 'not_supported'
   if (status < 500) return 'invalid_parameter'
   return 'engine_failed'
 }
