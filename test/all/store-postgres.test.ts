@@ -2,9 +2,11 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { silentLog } from '../../src/core/log.ts'
+import { openDatabase } from '../../src/hub/store/database.ts'
 import { Store } from '../../src/hub/store/store.ts'
 import { findPostgres, PostgresServer } from '../hub/postgres-server.ts'
 import { aRecord } from '../hub/records.ts'
@@ -30,6 +32,19 @@ describe.skipIf(bin === null)('the store on PostgreSQL', () => {
     return store
   }
   const journalFiles = () => readdir(join(home, 'store/journal'))
+
+  test('a connection that breaks within a transaction fails that transaction, and nothing else', async () => {
+    const { kysely, close } = await openDatabase({ dir: home, databaseUrl: server.url, log: silentLog })
+    const broken = kysely.transaction().execute(async (transaction) => {
+      await sql`select 1`.execute(transaction)
+      await server.crash()
+      await sql`select 1`.execute(transaction)
+    })
+    await expect(broken).rejects.toThrow()
+    await server.start()
+    expect((await sql`select 1 as one`.execute(kysely)).rows).toEqual([{ one: 1 }])
+    await close()
+  })
 
   test('loses nothing while the database is down and counts everything once it is back', async () => {
     const store = await open()

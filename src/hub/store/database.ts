@@ -45,8 +45,10 @@ async function serverPool(url: string, log: Log): Promise<PostgresPool> {
     statement_timeout: 60_000,
     application_name: 'holon',
   })
-  // Idle connections break when the server restarts; without a listener that would end this process.
+  // Connections break when the server restarts; without a listener that would end this process. The pool listens to those
+  // that are idle, and to none that is in use: one that broke between two queries of a transaction once ended a hub.
   pool.on('error', (error) => log.warn({ error: error.message }, 'a connection to PostgreSQL broke'))
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 
