@@ -1,8 +1,7 @@
 /**
  * What the wire between members costs: the same bytes straight to an engine's loopback port, through two relays that
  * encrypt nothing, and through the wire, in turns. Every end is a process of its own, as on machines of their own; on a
- * machine with fewer processors than processes they share them, so read the ratios. Then what llama.cpp says for one token,
- * with each of its pieces sent by itself and with those joined that may wait.
+ * machine with fewer processors than processes they share them, so read the ratios. Then what llama.cpp says for one token.
  *
  * `node dist/bench/wire-bench.js [--json] [--quick]`
  */
@@ -27,7 +26,7 @@ interface Round {
   cpuSPerGB: number
 }
 
-const tokenWays = ['straight', 'encrypted', 'joined'] as const
+const tokenWays = ['straight', 'encrypted'] as const
 type TokenWay = (typeof tokenWays)[number]
 
 interface Token {
@@ -154,17 +153,16 @@ async function measureTokens(): Promise<WireCost['token']> {
     const stands: { way: TokenWay; port: number; relays: End[]; seen: Token[] }[] = [
       { way: 'straight', port: engine, relays: [], seen: [] },
     ]
-    for (const way of ['encrypted', 'joined'] as const) {
-      const secret = randomBytes(32).toString('base64url')
-      const to = await begun({ role: 'worker', way, to: engine, secret })
-      const port = await begun({ role: 'head', way, to, secret })
-      stands.push({ way, port, relays: ends.slice(-2), seen: [] })
-    }
-    for (const { port } of stands) await askForTokens(port)
+    const secret = randomBytes(32).toString('base64url')
+    const way = 'encrypted'
+    const to = await begun({ role: 'worker', way, to: engine, secret })
+    const port = await begun({ role: 'head', way, to, secret })
+    stands.push({ way, port, relays: ends.slice(-2), seen: [] })
+    for (const stand of stands) await askForTokens(stand.port)
     for (let i = 0; i < rounds; i++)
-      for (const { port, relays, seen } of stands) {
+      for (const { port: at, relays, seen } of stands) {
         const before = await cpuOf(relays)
-        const us = await askForTokens(port)
+        const us = await askForTokens(at)
         seen.push({ us, cpuUs: (((await cpuOf(relays)) - before) / tokens) * 1e6 })
       }
     const middle = (seen: Token[]): Token => ({

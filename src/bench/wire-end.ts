@@ -7,7 +7,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { silentLog } from '../core/log.ts'
-import { answersMayWait, requestsMayWait } from '../pool/llama-rpc/messages.ts'
 import { socketBuffer } from '../pool/wire/limits.ts'
 import { relay } from '../pool/wire/relay.ts'
 import { openWire } from '../pool/wire/wire.ts'
@@ -16,7 +15,7 @@ import { bytesOf, tokenAnswer, tokenRequest } from './wire-exchange.ts'
 export type Role =
   | { role: 'engine' }
   | { role: 'llama' }
-  | { role: 'worker' | 'head'; way: 'plain' | 'encrypted' | 'joined'; to: number; secret: string }
+  | { role: 'worker' | 'head'; way: 'plain' | 'encrypted'; to: number; secret: string }
 
 const socketOptions = { allowHalfOpen: true, noDelay: true, highWaterMark: socketBuffer } as const
 /** Everything up to this length is a message to be echoed. */
@@ -65,8 +64,7 @@ function plainRelay(to: number): Promise<number> {
   )
 }
 
-async function encrypted({ role, way, to, secret }: Extract<Role, { way: string }>): Promise<number> {
-  const joined = way === 'joined'
+async function encrypted({ role, to, secret }: Extract<Role, { way: string }>): Promise<number> {
   const [rank, peer] = role === 'worker' ? [1, 0] : [0, 1]
   const host = role === 'worker' ? '127.0.0.1' : null
   const wire = await openWire({
@@ -74,11 +72,11 @@ async function encrypted({ role, way, to, secret }: Extract<Role, { way: string 
     log: silentLog,
   })
   if (role === 'worker') {
-    wire.offer('bench', to, { joins: joined ? answersMayWait : undefined })
+    wire.offer('bench', to)
     return wire.listening?.port ?? 0
   }
   await wire.connect([{ rank: 1, host: '127.0.0.1', port: to }], new AbortController().signal)
-  return (await wire.wayTo(1, 'bench', joined ? requestsMayWait : undefined)).port
+  return (await wire.wayTo(1, 'bench')).port
 }
 
 function begin(said: Role): Promise<number> {

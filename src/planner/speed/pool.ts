@@ -91,9 +91,9 @@ const VECTORS_PER_EXCHANGE = 3
 /** Of the prompt two vectors per token cross a boundary: the residual and what is to be added to it. */
 const VECTORS_PER_PROMPT_TOKEN = 2
 /**
- * What one exchange takes beside the line: building and reading messages, waking up, and the wire's relays. Measured with
- * llama.cpp v0.5.0 on two shared vCPUs (`npm run bench -- links`): 1.8 to 2.8 ms a worker in the clear, 0.3 to 1.7 ms
- * more encrypted. Other machines may be quicker.
+ * What one exchange takes beside the line: building and reading messages, waking up, and the wire's relays. The size of it
+ * with llama.cpp v0.5.0 on two shared vCPUs: with it, predictions were 1.07 to 1.20 of what pools of two and three did
+ * (`node dist/bench/links-bench.js --only predicted`). Other machines may be quicker.
  */
 const EXCHANGE_S = 2.5e-3
 

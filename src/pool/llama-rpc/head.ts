@@ -10,7 +10,6 @@ import { AnswerProgress } from './answer-progress.ts'
 import { headCommand } from './head-command.ts'
 import type { LlamaRpcBuild } from './inspect.ts'
 import type { HeadSettings } from './layout.ts'
-import { requestsMayWait } from './messages.ts'
 import { LlamaPart, type StartOptions } from './part.ts'
 import { noRdma } from './worker-process.ts'
 
@@ -40,9 +39,7 @@ export class HeadPart extends LlamaPart {
     onProgress({ phase: 'joining the other members', percent: null, etaS: null })
     const workers = settings.workers.map(({ rank }) => peerOf(peers, rank))
     await wire.connect(workers, signal)
-    const ways = await Promise.all(
-      settings.workers.map(({ rank }) => wire.wayTo(rank, 'rpc', requestsMayWait)),
-    )
+    const ways = await Promise.all(settings.workers.map(({ rank }) => wire.wayTo(rank, 'rpc')))
     const endpoints = ways.map((way) => `${way.host}:${way.port}`)
     const serving = await serveLlama({
       modelId: spec.model,

@@ -4,7 +4,6 @@ import type { MemberHost } from '../pool-engine.ts'
 import type { Wire } from '../wire/wire.ts'
 import { type LlamaRpcBuild, workerThreads } from './inspect.ts'
 import type { WorkerSettings } from './layout.ts'
-import { answersMayWait } from './messages.ts'
 import { LlamaPart, type StartOptions } from './part.ts'
 import { cacheFolder, cacheLimitBytes, makeRoom, trimCache } from './weight-cache.ts'
 import { startWorker } from './worker-process.ts'
@@ -50,7 +49,7 @@ export class WorkerPart extends LlamaPart {
         { hint: 'Preview the pool again.' },
       )
     }
-    wire.offer('rpc', worker.port, { oneAtATime: true, joins: answersMayWait })
+    wire.offer('rpc', worker.port, { oneAtATime: true })
     return this.runningPart(null)
   }
 

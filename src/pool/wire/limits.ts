@@ -31,9 +31,6 @@ export const socketBuffer = MiB
 export const maxHeld = 32 * MiB
 /** Bytes of one write of small pieces. */
 export const maxWrite = 256 * 1024
-/** What waits for an engine's last word waits no longer, and is no more, than this. A millisecond is Node's shortest. */
-export const joinMs = 1
-export const joinedBytes = 64 * 1024
 /** Connections that have not shown the secret yet. The oldest makes room: a true handshake lasts milliseconds. */
 export const maxStrangers = 64
 /** Connections of one peer that has shown it. Engines use one or two. */

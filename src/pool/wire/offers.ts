@@ -1,15 +1,12 @@
-import type { MayWait } from './relay.ts'
-
 /** The engines of this member that peers may reach. A peer may come before the engine is there: it waits a while. */
 export interface Offer {
   port: number
   /** The engine hangs or dies of two connections at once. */
   oneAtATime: boolean
-  /** For each connection, what of the engine's pieces may wait for the next. */
-  joins?: () => MayWait
 }
 
-export interface Taken extends Pick<Offer, 'port' | 'joins'> {
+export interface Taken {
+  port: number
   /** The connection has ended: the next one may come. */
   done(): void
 }
@@ -56,7 +53,6 @@ export class Offers {
     channel.busy = true
     return {
       port: channel.offer.port,
-      joins: channel.offer.joins,
       done: () => {
         channel.busy = false
         wake(channel)

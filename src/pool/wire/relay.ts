@@ -4,10 +4,7 @@
  * the fingerprint of its next tensor, the wire still carries the last one.
  */
 import type { Duplex } from 'node:stream'
-import { joinedBytes, joinMs, maxHeld, maxWrite } from './limits.ts'
-
-/** Is told every piece of one way of one connection, in order, and says whether what it has may wait for the next. */
-export type MayWait = (piece: Buffer) => boolean
+import { maxHeld, maxWrite } from './limits.ts'
 
 export interface RelayEnd {
   socket: Duplex
@@ -15,19 +12,18 @@ export interface RelayEnd {
   drop(): void
 }
 
-/** @param mayWait about the pieces that come from `a`; without it nothing waits */
-export function relay(a: RelayEnd, b: RelayEnd, done: () => void, mayWait?: MayWait): void {
+export function relay(a: RelayEnd, b: RelayEnd, done: () => void): void {
   let open = 2
-  const join = (from: RelayEnd, to: RelayEnd, mayWait?: MayWait): void => {
+  const join = (from: RelayEnd, to: RelayEnd): void => {
     from.socket.once('close', () => {
       if (!from.socket.readableEnded || !from.socket.writableFinished) to.drop()
       open -= 1
       if (open === 0) done()
     })
     from.socket.on('error', () => to.drop())
-    new Flow(from.socket, to.socket, mayWait).begin()
+    new Flow(from.socket, to.socket).begin()
   }
-  join(a, b, mayWait)
+  join(a, b)
   join(b, a)
 }
 
@@ -37,8 +33,7 @@ const fullRecord = 16_384
 /**
  * One way. TLS reads 16 KiB at a time, and a system call for each costs a quarter of what the wire costs, so small pieces
  * are written together. A large one goes alone, and no more than one write is under way: TLS copies what it gets in
- * several pieces, and encrypts all that it is given at once, in memory of its own. An engine that sends what it has to say
- * in twenty pieces wakes four relays with each; what it says before its last word waits here for that word, if one knows it.
+ * several pieces, and encrypts all that it is given at once, in memory of its own.
  */
 class Flow {
   private readonly from: Duplex
@@ -48,22 +43,18 @@ class Flow {
   private writing = false
   private planned = false
   private ended = false
-  private readonly mayWait: MayWait | undefined
-  private waiting: NodeJS.Timeout | null = null
 
-  constructor(from: Duplex, to: Duplex, mayWait: MayWait | undefined) {
+  constructor(from: Duplex, to: Duplex) {
     this.from = from
     this.to = to
-    this.mayWait = mayWait
   }
 
   begin(): void {
     this.from.on('data', (piece: Buffer) => this.take(piece))
     this.from.once('end', () => {
       this.ended = true
-      this.go()
+      this.pass()
     })
-    this.to.once('close', () => this.stopWaiting())
     this.from.resume()
   }
 
@@ -71,30 +62,14 @@ class Flow {
     this.held.push(piece)
     this.heldBytes += piece.length
     if (this.heldBytes > maxHeld) this.from.pause()
-    if (this.mayWait?.(piece) && this.heldBytes < joinedBytes) this.wait()
-    else if (piece.length !== fullRecord) this.go()
+    if (piece.length !== fullRecord) this.pass()
     else if (!this.planned) {
       this.planned = true
       setImmediate(() => {
         this.planned = false
-        this.go()
+        this.pass()
       })
     }
-  }
-
-  /** Not for long: whoever says what may wait can be wrong about an engine of another version. */
-  private wait(): void {
-    this.waiting ??= setTimeout(() => this.go(), joinMs)
-  }
-
-  private stopWaiting(): void {
-    if (this.waiting !== null) clearTimeout(this.waiting)
-    this.waiting = null
-  }
-
-  private go(): void {
-    this.stopWaiting()
-    this.pass()
   }
 
   private pass(): void {
@@ -116,7 +91,7 @@ class Flow {
     // The other side is gone, and the relay with it.
     if (error !== null) return
     if (this.heldBytes < maxHeld / 2) this.from.resume()
-    if (this.waiting === null) this.pass()
+    this.pass()
   }
 
   private nextWrite(): Buffer[] {

@@ -17,7 +17,7 @@ import { bind, listenSecure, type SecureListener } from './listen.ts'
 import { goodbye, lostSentence, unreachedSentence } from './lost-peer.ts'
 import { Offers } from './offers.ts'
 import { preface, readPreface } from './preface.ts'
-import { type MayWait, type RelayEnd, relay } from './relay.ts'
+import { type RelayEnd, relay } from './relay.ts'
 import { identityOf, readSecret } from './secret.ts'
 
 export interface WireOptions {
@@ -39,14 +39,13 @@ export interface Wire {
   readonly engineHost: string
   /**
    * Lets peers through to an engine here. With `oneAtATime` a second connection waits until the first has ended, for
-   * engines that hang or die of two. `joins` tells for each connection which of the engine's pieces may wait a moment, so
-   * that a message in many pieces is ciphered and sent once.
+   * engines that hang or die of two.
    */
-  offer(channel: string, port: number, options?: { oneAtATime?: boolean; joins?: () => MayWait }): void
+  offer(channel: string, port: number, options?: { oneAtATime?: boolean }): void
   /** Dials these peers and watches over them from then on. @throws HolonError pool_wire_failed, the signal's reason */
   connect(peers: readonly PeerAddress[], signal: AbortSignal): Promise<void>
-  /** Where an engine here reaches a dialled peer's channel; `joins` as in `offer`. @throws HolonError pool_wire_failed */
-  wayTo(rank: number, channel: string, joins?: () => MayWait): Promise<HostPort>
+  /** Where an engine here reaches a dialled peer's channel. @throws HolonError pool_wire_failed */
+  wayTo(rank: number, channel: string): Promise<HostPort>
   /** Resolves with one sentence when a peer, or the way to it, is gone. Never after `close`. */
   readonly lost: Promise<string>
   /** Bytes of the engines' traffic through here, both ways; nothing of an isolated link. */
@@ -118,12 +117,8 @@ class MemberWire implements Wire {
     this.listening = { host, port: this.listener.port }
   }
 
-  offer(
-    channel: string,
-    port: number,
-    { oneAtATime = false, joins }: { oneAtATime?: boolean; joins?: () => MayWait } = {},
-  ): void {
-    this.offers.set(channel, { port, oneAtATime, joins })
+  offer(channel: string, port: number, { oneAtATime = false }: { oneAtATime?: boolean } = {}): void {
+    this.offers.set(channel, { port, oneAtATime })
   }
 
   async connect(peers: readonly PeerAddress[], signal: AbortSignal): Promise<void> {
@@ -136,10 +131,10 @@ class MemberWire implements Wire {
     )
   }
 
-  async wayTo(rank: number, channel: string, joins?: () => MayWait): Promise<HostPort> {
+  async wayTo(rank: number, channel: string): Promise<HostPort> {
     if (this.spec.wire.mode === 'encrypted') {
       const key = `${rank} ${channel}`
-      const forward = this.forwards.get(key) ?? this.forward(rank, channel, joins)
+      const forward = this.forwards.get(key) ?? this.forward(rank, channel)
       this.forwards.set(key, forward)
       return { host: '127.0.0.1', port: (await forward).port }
     }
@@ -194,7 +189,7 @@ class MemberWire implements Wire {
       return drop()
     }
     const engine = connectNet({ ...loopback, port: offer.port })
-    this.join(rank, { socket: engine, drop: () => void engine.resetAndDestroy() }, end, offer)
+    this.join(rank, { socket: engine, drop: () => void engine.resetAndDestroy() }, end, offer.done)
   }
 
   private control(key: string, rank: number, { socket, drop }: Dialled): void {
@@ -251,11 +246,7 @@ class MemberWire implements Wire {
     return dialled
   }
 
-  private async forward(
-    rank: number,
-    channel: string,
-    joins?: () => MayWait,
-  ): Promise<{ server: Server; port: number }> {
+  private async forward(rank: number, channel: string): Promise<{ server: Server; port: number }> {
     const server = createServer(
       { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark: socketBuffer },
       (local) => {
@@ -263,7 +254,7 @@ class MemberWire implements Wire {
         const dropLocal = (): void => void local.resetAndDestroy()
         if (this.closed) return dropLocal()
         this.dial(rank, channel).then(
-          (peer) => this.join(rank, { socket: local, drop: dropLocal }, peer, { joins }),
+          (peer) => this.join(rank, { socket: local, drop: dropLocal }, peer, () => undefined),
           (thrown) => {
             this.quiet.warn(`${rank}`, { rank }, asHolonError(thrown).message)
             dropLocal()
@@ -276,20 +267,14 @@ class MemberWire implements Wire {
     return { server, port }
   }
 
-  private join(
-    rank: number,
-    local: RelayEnd & { socket: Socket },
-    peer: RelayEnd,
-    { joins, done }: { joins?: () => MayWait; done?: () => void },
-  ): void {
+  private join(rank: number, local: RelayEnd & { socket: Socket }, peer: RelayEnd, done: () => void): void {
     const bytes = (): number => local.socket.bytesRead + local.socket.bytesWritten
     this.live.set(peer, { rank, bytes })
-    const ended = (): void => {
+    relay(local, peer, () => {
       this.live.delete(peer)
       this.pastBytes += bytes()
-      done?.()
-    }
-    relay(local, peer, ended, joins?.())
+      done()
+    })
     if (this.closed) peer.drop()
   }
 }
