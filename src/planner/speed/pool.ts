@@ -92,7 +92,7 @@ const VECTORS_PER_EXCHANGE = 3
 const VECTORS_PER_PROMPT_TOKEN = 2
 /**
  * What one exchange takes beside the line: building and reading messages, waking up, and the wire's relays. The size of it
- * with llama.cpp v0.5.0 on two shared vCPUs: with it, predictions were 1.07 to 1.20 of what pools of two and three did
+ * with llama.cpp v0.5.0 on two shared vCPUs: with it, predictions were 1.07 to 1.32 of what pools of two and three did
  * (`node dist/bench/links-bench.js --only predicted`). Other machines may be quicker.
  */
 const EXCHANGE_S = 2.5e-3
