@@ -224,10 +224,16 @@ describe('when something breaks', () => {
 })
 
 describe('growing', () => {
-  test('looks first, lets answers end, and only then gives up the smaller group', () => {
+  /** A group of two that were three. */
+  const smaller = () => {
     const recorded = ready('a', 'b', 'c')
     recorded.controller.onNode('c', false)
     recorded.settle()
+    return recorded
+  }
+
+  test('looks first, lets answers end, and only then gives up the smaller group', () => {
+    const recorded = smaller()
     const small = standing(recorded).attempt ?? 0
     recorded.controller.onIdle('p', small, false)
     recorded.controller.onNode('c', true)
@@ -241,9 +247,7 @@ describe('growing', () => {
   })
 
   test('keeps the smaller group when the larger would not fit', () => {
-    const recorded = ready('a', 'b', 'c')
-    recorded.controller.onNode('c', false)
-    recorded.settle()
+    const recorded = smaller()
     recorded.controller.onNode('c', true)
     recorded.clock.advance(defaultPoolPolicy.growAfterMs)
     recorded.answerCheck({ kind: 'refused', error: tooSmall, member: 'c' })
@@ -253,9 +257,7 @@ describe('growing', () => {
   })
 
   test('keeps the smaller group when the one that was to join goes away while it is looked at', () => {
-    const recorded = ready('a', 'b', 'c')
-    recorded.controller.onNode('c', false)
-    recorded.settle()
+    const recorded = smaller()
     recorded.controller.onNode('c', true)
     recorded.clock.advance(defaultPoolPolicy.growAfterMs)
     recorded.controller.onNode('c', false)
