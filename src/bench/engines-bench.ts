@@ -26,7 +26,7 @@ import { buildSameBuild, sameBuildPlace } from './engines/same-build.ts'
 import { halfBillion, neverEnding, writeRandomGguf } from './random-gguf.ts'
 
 interface Speeds {
-  /** Tokens per second of reading a prompt of about 512 tokens, to the first token out. */
+  /** Tokens per second of reading a prompt of about 600 tokens, to the first token out. */
   prefill: number
   /** Tokens per second of one stream, between its first and last token. */
   decode: number
@@ -48,12 +48,23 @@ const { values } = parseArgs({
   },
 })
 const rounds = Number(values.rounds)
+const turnsPerRound = 4
 const answerTokens = 64
 
-/** About 512 tokens that no earlier prompt began with, so that no prefix cache helps. */
-function freshPrompt(): string {
+interface Prompts {
+  /** About 600 tokens. */
+  long: string
+  short: readonly string[]
+}
+
+/**
+ * Prompts that no earlier one began with, so that no prefix cache helps; the same for every engine of a turn. With
+ * random weights what a prompt says decides how much work its attention is: with prompts of their own, equal engines
+ * differed by a tenth.
+ */
+function freshPrompts(): Prompts {
   const words = Array.from({ length: 260 }, () => Math.random().toString(36).slice(2, 4))
-  return words.join(' ')
+  return { long: words.join(' '), short: Array.from({ length: 4 }, () => Math.random().toString(36)) }
 }
 
 interface Streamed {
@@ -105,16 +116,14 @@ function cpuOf(engine: EngineProcess): number {
   return ((Number(fields[11]) + Number(fields[12])) / ticksPerS) * 1000
 }
 
-async function measure(engine: EngineProcess): Promise<Speeds> {
+async function measure(engine: EngineProcess, prompts: Prompts): Promise<Speeds> {
   const started = performance.now()
-  const one = await stream(engine, freshPrompt(), answerTokens)
+  const one = await stream(engine, prompts.long, answerTokens)
   const prefill = one.promptTokens / ((one.firstAt - started) / 1000)
   const decode = (one.tokens - 1) / ((one.lastAt - one.firstAt) / 1000)
   const cpuMs = one.cpuMs / (one.tokens - 1)
   const before = cpuOf(engine)
-  const all = await Promise.all(
-    Array.from({ length: 4 }, () => stream(engine, Math.random().toString(36), answerTokens)),
-  )
+  const all = await Promise.all(prompts.short.map((prompt) => stream(engine, prompt, answerTokens)))
   const first = Math.min(...all.map((each) => each.firstAt))
   const last = Math.max(...all.map((each) => each.lastAt))
   const tokens = all.reduce((sum, each) => sum + each.tokens, 0)
@@ -153,30 +162,47 @@ async function contenders(): Promise<Map<string, EngineDriver>> {
 
 /** All engines with one choice of threads, taking turns. */
 async function compare(modelPath: string, threads: string): Promise<Setting> {
-  const engines = [...(await contenders())]
+  const drivers = [...(await contenders())]
   const setting: Setting = {
     threads,
     used: {},
     variants: {},
-    results: new Map(engines.map(([id]) => [id, []])),
+    results: new Map(drivers.map(([id]) => [id, []])),
   }
-  for (let round = 0; round < rounds; round++) {
-    // There and back, so that a machine that slows down is unfair to nobody.
-    for (const [id, driver] of round % 2 ? engines.toReversed() : engines) {
-      const engine = await launch(driver, modelPath, threads)
-      try {
-        setting.used[id] = engine.threads
-        setting.variants[id] = cpuVariant(engine.pid)
-        setting.results.get(id)?.push(await measure(engine))
-      } finally {
-        await engine.stop()
-      }
-    }
-  }
+  for (let round = 0; round < rounds; round++) await oneRound(setting, drivers, modelPath)
   return setting
 }
 
-/** Anew for each turn: the memory that a launch happens to get makes equal programs differ for as long as they run. */
+/**
+ * Launches every engine, lets them take turns, and ends them. Launched anew in each round: the memory that a launch
+ * happens to get makes equal programs differ for as long as they run. All at once, one waiting while another is
+ * measured: turns that a launch keeps apart compare what the machine was at different times.
+ */
+async function oneRound(
+  setting: Setting,
+  drivers: readonly (readonly [string, EngineDriver])[],
+  modelPath: string,
+): Promise<void> {
+  const engines: [string, EngineProcess][] = []
+  try {
+    for (const [id, driver] of drivers) {
+      const engine = await launch(driver, modelPath, setting.threads)
+      engines.push([id, engine])
+      setting.used[id] = engine.threads
+      setting.variants[id] = cpuVariant(engine.pid)
+    }
+    for (let turn = 0; turn < turnsPerRound; turn++) {
+      const prompts = freshPrompts()
+      // There and back, so that a machine that slows down is unfair to nobody.
+      for (const [id, engine] of turn % 2 ? engines.toReversed() : engines) {
+        setting.results.get(id)?.push(await measure(engine, prompts))
+      }
+    }
+  } finally {
+    await Promise.all(engines.map(([, engine]) => engine.stop()))
+  }
+}
+
 async function launch(driver: EngineDriver, modelPath: string, threads: string): Promise<EngineProcess> {
   const engine = await driver.launch({
     modelId: 'half-billion',
@@ -190,7 +216,7 @@ async function launch(driver: EngineDriver, modelPath: string, threads: string):
     signal: new AbortController().signal,
   })
   // Warm-up, not counted, and as long as a turn: JavaScript is compiled while it runs.
-  await measure(engine)
+  await measure(engine, freshPrompts())
   return engine
 }
 
@@ -269,7 +295,7 @@ try {
   const settings: Setting[] = []
   if (!values.json) {
     const what = `0.5B-shaped random weights, Q4_0, ${formatBytes(size)}`
-    process.stdout.write(`${what}; medians of ${rounds} rounds, tokens/s as a client sees them\n`)
+    process.stdout.write(`${what}; medians of ${rounds} rounds of ${turnsPerRound} turns, tokens/s as a client sees them\n`)
   }
   for (const threads of values.threads.split(',')) {
     const setting = await compare(modelPath, threads)

@@ -125,13 +125,19 @@ function f16(value: number): number {
   return sign | ((exponent + 15) << 10) | Math.floor((size / 2 ** exponent - 1) * 1024)
 }
 
-/** About 1 MiB of valid blocks, tiled over every tensor of that type: writing 500 MB stays fast. */
+/**
+ * Blocks in the pool: a prime above every vocabulary, so that no two rows of a matrix are alike. With a pool of another
+ * size each row came back after some thousands, tokens tied for the first place, and engines that break ties
+ * differently wrote different texts, which cost them different work.
+ */
+const poolBlocks = 200_003
+
+/** A few MB of valid blocks, tiled over every tensor of that type: writing 500 MB stays fast. */
 function blockPool(type: TypeName, random: () => number): Buffer {
   const { bytes } = types[type]
-  const blocks = Math.floor(2 ** 20 / bytes)
-  const pool = Buffer.alloc(blocks * bytes)
+  const pool = Buffer.alloc(poolBlocks * bytes)
   const scale = 0.04
-  for (let index = 0; index < blocks; index++) {
+  for (let index = 0; index < poolBlocks; index++) {
     const at = index * bytes
     if (type === 'F32') pool.writeFloatLE((random() - 0.5) * 2 * scale, at)
     else if (type === 'F16') pool.writeUInt16LE(f16((random() - 0.5) * 2 * scale), at)
