@@ -295,7 +295,9 @@ try {
   const settings: Setting[] = []
   if (!values.json) {
     const what = `0.5B-shaped random weights, Q4_0, ${formatBytes(size)}`
-    process.stdout.write(`${what}; medians of ${rounds} rounds of ${turnsPerRound} turns, tokens/s as a client sees them\n`)
+    process.stdout.write(
+      `${what}; medians of ${rounds} rounds of ${turnsPerRound} turns, tokens/s as a client sees them\n`,
+    )
   }
   for (const threads of values.threads.split(',')) {
     const setting = await compare(modelPath, threads)

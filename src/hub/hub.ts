@@ -170,6 +170,7 @@ class RunningHub implements Hub {
       book: this.store.pools,
       engines: options.pools?.engines ?? poolEngines,
       policy: options.pools?.policy,
+      paceOf: (node, model) => this.scheduler.paceOf(node, model),
       clock,
       log,
       onEvent: (type, data) => this.store.event(type, data),

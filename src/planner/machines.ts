@@ -3,6 +3,7 @@ import { GiB } from '../core/units.ts'
 import { type ChipFact, chips, nearest } from '../facts/index.ts'
 import type { MachineProfile } from '../protocol/machine.ts'
 import { type Hardware, parseHardware } from './chip-name.ts'
+import type { Pace } from './pace.ts'
 import type { Member } from './speed/setup.ts'
 import { type UsableMemory, usableMemory } from './usable-memory.ts'
 
@@ -15,18 +16,22 @@ export interface Machine {
   usable: UsableMemory
   /** Facts behind it that nobody verified, and what was assumed. */
   doubts: string[]
+  /** What its own answers said of it; nothing where nobody listened. */
+  pace?: Pace | null
 }
 
 export const memberOf = (machine: Machine): Member => ({
   hardware: machine.hardware,
   memoryBytes: machine.memoryBytes,
+  pace: machine.pace ?? null,
 })
 
 /** Equal machines are planned for once: a hundred of three kinds are three. */
 export function kindOf(one: Machine): string {
   const known = kinds.get(one)
   if (known !== undefined) return known
-  const kind = `${one.hardware.chip.id}|${one.hardware.count}|${one.memoryBytes}|${one.usable.limitBytes}`
+  const pace = one.pace ? `|${one.pace.decode}|${one.pace.prefill}` : ''
+  const kind = `${one.hardware.chip.id}|${one.hardware.count}|${one.memoryBytes}|${one.usable.limitBytes}${pace}`
   kinds.set(one, kind)
   return kind
 }

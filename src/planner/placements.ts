@@ -5,6 +5,7 @@ import { type LinkSpec, parseLink } from './link-name.ts'
 import { gb, layerCapacity, type MachineMemory, roleOf, type Sized, sized } from './machine-memory.ts'
 import { kindOf, type Machine, memberOf } from './machines.ts'
 import { memoryUse } from './memory.ts'
+import { paceText } from './pace.ts'
 import { type PlanRequest, setupFor } from './request.ts'
 import { memberDecodeTerms, spillShare } from './speed/decode.ts'
 import { type Basis, decodeSpeed, prefillSpeed, type Range } from './speed/predict.ts'
@@ -105,6 +106,7 @@ export function soloPlacement(
   ]
   if (size.fits && spillShare(setup, setup.members[0]!) > 0)
     because.push('part of the weights would sit in main memory')
+  because.push(...paceReasons([machine]))
   return finished(
     {
       id: `solo:${machine.id}`,
@@ -121,6 +123,9 @@ export function soloPlacement(
     constants,
   )
 }
+
+const paceReasons = (machines: readonly Machine[]): string[] =>
+  machines.flatMap(({ id, pace }) => paceText(id, pace) ?? [])
 
 function stagesOf(setup: Setup, machines: readonly Machine[], link: LinkSpec, constants: Constants): Stage[] {
   const known = new Map<string, Stage>()
@@ -217,7 +222,7 @@ export function pipelinePlacement(
     `layers ${layersText(used)}: ${whyThisSpread(spread, objective)}`,
     'one request gains memory and no speed from a pipeline; if a member dies the pool stops and is rebuilt on what is left',
   ]
-  because.push(...leftOut(members.length))
+  because.push(...leftOut(members.length), ...paceReasons(members))
   return finished(
     {
       ...base,
@@ -269,6 +274,7 @@ export function tensorPlacement(
       ]
   if (link.transport === 'rdma' && n > 2 && /tb5/.test(link.id))
     because.push(`${n} Macs over Thunderbolt need a full mesh of cables`)
+  because.push(...paceReasons(machines))
   return finished(
     {
       id: `tensor:${machines.map((machine) => machine.id).join('+')}`,

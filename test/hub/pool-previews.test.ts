@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { linksResponse, type PoolPreview, poolPreview } from '../../src/protocol/pools.ts'
 import { ethernet, fakePoolEngine } from '../fakes/fake-pool-members.ts'
+import { eventually } from '../support/cli.ts'
+import { aModel } from './fake-node.ts'
 import { GB, PoolStand, type Refusal } from './pool-stand.ts'
 
 let stand: PoolStand
@@ -58,6 +60,27 @@ describe('preview', () => {
       ({ members }) => members.length === 2,
     )
     expect(pair?.whenAMemberDies.map(({ outcome }) => outcome)).toEqual(['down', 'down'])
+  })
+
+  test('learns from what a machine answered before, with another model too', async () => {
+    const loaded = aModel('llama-3.1-8b', { quant: 'Q4_K_M', paramsTotal: 8e9, sizeBytes: 4.9e9 })
+    const plain = stand.a.state.bind(stand.a)
+    stand.a.state = () => {
+      const state = plain()
+      return { ...state, running: state.running.map((one) => ({ ...one, decodeTokS: 20 })) }
+    }
+    stand.a.models = [...stand.a.models, loaded]
+    const pool = async () => (await preview()).placements.find(({ members }) => members.length === 3)
+    const before = await pool()
+    expect((await stand.ask('hello', { model: 'llama-3.1-8b' })).status).toBe(200)
+    await eventually('the answer to count', async () =>
+      /a-mac decodes/.test((await pool())?.because.join() ?? ''),
+    )
+    const after = await pool()
+    expect(after?.because.join('; ')).toMatch(
+      /a-mac decodes at 0\.\d\d of the calculated speed, by its own answers of llama-3\.1-8b/,
+    )
+    expect(after?.decodeTokS.expected).toBeLessThan(before?.decodeTokS.expected ?? 0)
   })
 
   test('says why not when the machines cannot hold it, at a longer context too', async () => {

@@ -34,6 +34,8 @@ export interface Predicted {
   rows: PredictedRow[]
   memory: MemoryRow[]
   rounds: number
+  /** What earlier answers had taught of the machines, in the words of the previews. */
+  learned: string[]
 }
 
 export async function predicted(
@@ -42,7 +44,7 @@ export async function predicted(
   rounds: number,
   say: (text: string) => void,
 ): Promise<Predicted> {
-  const result: Predicted = { rows: [], memory: [], rounds }
+  const result: Predicted = { rows: [], memory: [], rounds, learned: [] }
   await lab.join('oak')
   const whole = await stand.preview(lab, ['oak'])
   await lab.post('/fleet/v1/models/load', { model: stand.modelName, contextTokens: stand.contextTokens })
@@ -56,6 +58,7 @@ export async function predicted(
     const budget = { HOLON_MEMORY_BUDGET_MB: String(stand.budgetFor(whole, 1 / count)) }
     for (const name of nodes) await lab.join(name, budget)
     const said = await previews(lab, nodes, cables)
+    result.learned = said[0]!.said.because.filter((reason) => reason.includes('by its own answers'))
     await stand.formPool(lab, nodes)
     await measure(lab, nodes, said, rounds, result)
     result.memory.push(...(await poolMemory(lab, said[0]!.said)))

@@ -36,9 +36,11 @@ test('what is not near is marked and counted, never left out', () => {
     ],
     memory: [{ members: 2, node: 'elm', bytes: { predicted: 3e8, measured: 2e8 } }],
     rounds: 3,
+    learned: ['oak decodes at 0.90 of the calculated speed, by its own answers of small'],
   })
   expect(text).toMatch(/1, unshaped +12 +10\.0 +10\.0 +1\.00 +50\.0 +100 +0\.50 !/)
   expect(text).toMatch(/2, 1 Gbit\/s +117 MB\/s, 0\.21 ms +6\+6 +9\.0 +10\.0 +0\.90 +100 +100 +1\.00\n/)
   expect(text).toMatch(/2, elm +300 +200 +1\.50 !/)
+  expect(text).toContain('\noak decodes at 0.90 of the calculated speed, by its own answers of small\n')
   expect(text).toContain('3 of 5 within 20 %')
 })

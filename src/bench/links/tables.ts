@@ -25,7 +25,7 @@ const pair = (one: Pair, text: (value: number) => string): string[] => [
   `${ratioOf(one).toFixed(2)}${isNear(one) ? '' : ' !'}`,
 ]
 
-export function predictedText({ rows, memory, rounds }: Predicted): string {
+export function predictedText({ rows, memory, rounds, learned }: Predicted): string {
   const line = ({ members, cable, link, layers, decodeTokS, prefillTokS }: PredictedRow): string[] => [
     `${members}, ${cable}`,
     link ? `${link.MBPerS.toFixed(0)} MB/s, ${link.rttMs.toFixed(2)} ms` : '',
@@ -57,6 +57,7 @@ export function predictedText({ rows, memory, rounds }: Predicted): string {
       ],
       ...rows.map(line),
     ]),
+    ...learned.map((reason) => `${reason}\n`),
     columns([['members, node', 'memory MB said', 'is', 'ratio'], ...memory.map(memoryLine)]),
     `${good} of ${all.length} within ${near * 100} % (the others are marked !); medians of ${rounds} rounds\n`,
   ].join('\n')

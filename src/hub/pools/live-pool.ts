@@ -173,8 +173,10 @@ export class LivePool {
     this.known = names.model ?? this.known
     for (const handle of handles) this.idsOn.set(handle.id, names.on(handle))
     this.options.named()
-    const ownBytes = (node: NodeHandle) => this.ownBytes(node)
-    const candidates = await lookAt(handles, { engine: wish.engine, modelOn: names.on, ownBytes })
+    const candidates = await lookAt(handles, {
+      ...{ engine: wish.engine, modelOn: names.on, ownBytes: (node) => this.ownBytes(node) },
+      paceOf: (node) => this.options.paceOf(node.id, names.on(node)),
+    })
     for (const [at, { facts }] of candidates.entries())
       if (facts) links.note(handles[at] as NodeHandle, facts.interfaces)
     await within(links.measure(ids), measureWithinMs)

@@ -12,13 +12,18 @@ export interface Look {
   modelOn(node: NodeHandle): string
   /** Bytes on it that the pool in question holds itself. */
   ownBytes(node: NodeHandle): number
+  /** How quick its answers showed it to be; left out where no speed is planned. */
+  paceOf?(node: NodeHandle): Candidate['pace']
 }
 
 /** Never rejects: a member that says nothing is a candidate with the reason. */
 export function lookAt(nodes: readonly NodeHandle[], look: Look): Promise<Candidate[]> {
   return Promise.all(
     nodes.map(async (node) => {
-      const base = { node: node.id, name: node.name, state: node.state(), ownBytes: look.ownBytes(node) }
+      const base = {
+        ...{ node: node.id, name: node.name, state: node.state(), ownBytes: look.ownBytes(node) },
+        pace: look.paceOf?.(node) ?? null,
+      }
       try {
         return { ...base, facts: await inspect(node, look), silence: null }
       } catch (thrown) {

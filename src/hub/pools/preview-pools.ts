@@ -11,12 +11,14 @@ import type { LinkBook } from '../links/link-book.ts'
 import type { Fleet } from '../registry/fleet.ts'
 import { lookAt } from './look.ts'
 import { modelNames } from './model-names.ts'
+import type { PoolsOptions } from './pools-options.ts'
 
 export interface PreviewDeps {
   fleet: Fleet
   catalogue: Pick<Catalogue, 'find'>
   links: LinkBook
   engines: readonly PoolEngine[]
+  paceOf: PoolsOptions['paceOf']
 }
 
 /** @throws HolonError invalid_parameter, pool_impossible */
@@ -33,7 +35,10 @@ export async function previewPools(deps: PreviewDeps, asked: PreviewRequest): Pr
   const looked = await Promise.all(
     engines.map(async (engine) => ({
       engine,
-      members: await lookAt(nodes, { engine: engine.id, modelOn: names.on, ownBytes: () => 0 }),
+      members: await lookAt(nodes, {
+        ...{ engine: engine.id, modelOn: names.on, ownBytes: () => 0 },
+        paceOf: (node) => deps.paceOf(node.id, names.on(node)),
+      }),
     })),
   )
   for (const { members } of looked)

@@ -34,6 +34,11 @@ export class Gauges {
     return { gauge, isNew }
   }
 
+  /** Of one node; empty for one that was never asked for anything. */
+  on(nodeId: string): readonly Gauge[] {
+    return this.nodes.get(nodeId)?.gauges ?? []
+  }
+
   at(place: number): Gauge | undefined {
     return this.placed.get(place)
   }

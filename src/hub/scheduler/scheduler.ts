@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
+import type { Pace } from '../../planner/index.ts'
 import { type Lane, type ServiceLevel, serviceLevels } from '../../protocol/lane.ts'
 import type { NodeModel } from '../../protocol/model.ts'
 import type { EngineLease, NodeHandle } from '../../protocol/node.ts'
@@ -19,6 +20,7 @@ import { type Demand, nothingMore } from './demand.ts'
 import type { Gauge } from './gauge.ts'
 import { Gauges } from './gauges.ts'
 import { type Conditions, conditionsOf, learnFrom, learnLoad } from './learn.ts'
+import { paceOf } from './pace.ts'
 import { PrefixAffinity } from './prefix-affinity.ts'
 import { refreshGauge, takeMeasured } from './refresh-gauge.ts'
 import { routeText } from './route-text.ts'
@@ -220,6 +222,15 @@ export class Scheduler {
     learnFrom(gauge, record, claim.conditions, request, nowS)
     takeMeasured(gauge, nowS)
     this.affinity.noteSession(demand, gauge, record.promptTokens + record.completionTokens)
+  }
+
+  /** How quick a node turned out to be, for plans of a model on it; null while nothing was measured. */
+  paceOf(nodeId: string, modelId: string): Pace | null {
+    this.nowS = this.options.clock.now() / 1000
+    const gauges = this.gauges.on(nodeId)
+    // Those that nobody asked for since the planner was done still stand on a guess.
+    for (const gauge of gauges) this.refresh(gauge)
+    return paceOf(gauges, modelId, this.nowS)
   }
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)

@@ -30,11 +30,14 @@ export interface SpeedEstimate {
   /** Each further answer at once makes a token take so much longer, as a share. */
   crowding: number
   basis: Basis
+  /** Whether the planner knew the model, or its size alone had to do. */
+  shape: 'known' | 'guessed'
 }
 
 /** Of a machine nobody has described: memory as in an ordinary desktop of today. */
 const guessBytesPerS = 80e9
 const guessBytesPerParameter = 0.6
+const ofAnyModel = { crowding: 0.25, basis: 'modelled', shape: 'guessed' } as const
 const shallow = 512
 const deep = 8_192
 
@@ -42,7 +45,7 @@ const deep = 8_192
 export function guessSpeed(model: NodeModel): SpeedEstimate {
   const bytes = model.sizeBytes > 0 ? model.sizeBytes : (model.paramsTotal ?? 4e9) * guessBytesPerParameter
   const decode0 = Math.max(1 / 300, bytes / guessBytesPerS)
-  return { prefill0: decode0 / 12, prefill1: 0, decode0, decode1: 0, crowding: 0.25, basis: 'modelled' }
+  return { prefill0: decode0 / 12, prefill1: 0, decode0, decode1: 0, ...ofAnyModel }
 }
 
 /** Null when neither name nor header tell enough for the planner. */
@@ -82,11 +85,11 @@ export function estimateSpeed(
     ubatch: engine.family === 'llama.cpp' ? 512 : 2048,
     draft: null,
   }
-  return coefficients(setup)
+  return coefficients(setup, resolved.how === 'stated size' ? 'guessed' : 'known')
 }
 
 /** Two points of each curve: both are near enough to what these two terms can say. */
-function coefficients(setup: Setup): SpeedEstimate | null {
+function coefficients(setup: Setup, shape: SpeedEstimate['shape']): SpeedEstimate | null {
   const near = decodeSpeed(setup)
   const far = decodeSpeed({ ...setup, depth: deep }).seconds
   const crowd = decodeSpeed({ ...setup, batch: 4 }).seconds
@@ -101,6 +104,7 @@ function coefficients(setup: Setup): SpeedEstimate | null {
     decode0: Math.max(0, near.seconds - decode1 * shallow),
     crowding: Math.min(1, Math.max(0.02, (crowd / near.seconds - 1) / 3)),
     basis: near.basis,
+    shape,
   }
   const isSane = [estimate.prefill0, estimate.decode0].every((value) => value > 0 && Number.isFinite(value))
   return isSane ? estimate : null

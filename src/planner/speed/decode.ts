@@ -1,5 +1,6 @@
 import { kvBytesRead, kvBytesStored } from '../kv-cache.ts'
 import { expertShareTouched } from '../model-spec.ts'
+import { atPace } from '../pace.ts'
 import { commonKeys, eraKeys, flashKey, type KeyLists, keyLists, vendorOf } from './keys.ts'
 import { type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
@@ -112,7 +113,7 @@ export function memberDecodeTerms(
   const kvCut = layerShare / Math.min(tensorWays, model.kv.shards)
   const kv = kvBytesRead(model, setup.depth, setup.kvBits) * batch
   const keys = keyLists(setup, member, 'decode', () => decodeKeys(setup, member))
-  return [
+  const terms: Term[] = [
     {
       name: 'weights',
       seconds: (weightBytesPerStep(setup) * cut) / bandwidth,
@@ -153,6 +154,7 @@ export function memberDecodeTerms(
       counted: 'operations of the other sequences over the nominal rate',
     },
   ]
+  return atPace(terms, member.pace?.decode)
 }
 
 /** distributed-llama multiplies the output head at its root, so that share of the weights is not divided. */

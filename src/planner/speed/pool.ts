@@ -1,4 +1,5 @@
 import type { LinkSpec } from '../link-name.ts'
+import { atPace } from '../pace.ts'
 import { memberDecodeTerms, rootHeadTerms, tokenTerm } from './decode.ts'
 import { chunkTokens, memberPrefillTerms } from './prefill.ts'
 import { type Member, nominalBandwidth, type Setup } from './setup.ts'
@@ -23,9 +24,12 @@ function linkKeys(setup: Setup): string[] {
   return keys
 }
 
+/** Bytes of weights a member gets through in a second, to compare members by. */
+const speedOf = (member: Member): number => nominalBandwidth(member) / (member.pace?.decode ?? 1)
+
 /** Layers for each member of a pipeline, as shares: by bandwidth, which is what equalises stage times. */
 export function defaultShares(members: readonly Member[]): number[] {
-  const speeds = members.map(nominalBandwidth)
+  const speeds = members.map(speedOf)
   const sum = speeds.reduce((a, b) => a + b, 0)
   return speeds.map((speed) => speed / sum)
 }
@@ -49,7 +53,7 @@ export function workingMembers(setup: Setup): readonly Member[] {
 }
 
 function slowest(members: readonly Member[]): Member {
-  return members.reduce((a, b) => (nominalBandwidth(b) < nominalBandwidth(a) ? b : a))
+  return members.reduce((a, b) => (speedOf(b) < speedOf(a) ? b : a))
 }
 
 /** What a small message over macOS's TCP stack takes, one way (measured 190 to 475 us on a Thunderbolt bridge). */
@@ -173,7 +177,10 @@ function byHardware(
   members.forEach((member, i) => {
     const share = shares[i] ?? 0
     const before = found.find(
-      (entry) => entry.member.hardware === member.hardware && entry.member.memoryBytes === member.memoryBytes,
+      (entry) =>
+        entry.member.hardware === member.hardware &&
+        entry.member.memoryBytes === member.memoryBytes &&
+        entry.member.pace === member.pace,
     )
     if (before) before.share += share
     else found.push({ member, share })
@@ -202,14 +209,15 @@ export function decodeTerms(setup: Setup, shares?: readonly number[]): Term[] {
     return [
       ...memberDecodeTerms(setup, worst, 1, members.length),
       ...rootHeadTerms(setup, head, members.length),
-      tokenTerm(setup, head),
+      ...atPace([tokenTerm(setup, head)], head.pace?.decode),
       ...decodeWireTerms(setup),
     ]
   }
   const stages = byHardware(members, shares ?? defaultShares(members)).flatMap(({ member, share }) =>
     memberDecodeTerms(setup, member, share, 1),
   )
-  return [...merged(stages), tokenTerm(setup, head), ...decodeWireTerms(setup)]
+  const token = atPace([tokenTerm(setup, head)], head.pace?.decode)
+  return [...merged(stages), ...token, ...decodeWireTerms(setup)]
 }
 
 /** Terms of the prefill of the whole prompt. */

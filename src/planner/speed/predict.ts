@@ -35,6 +35,10 @@ function basisOf(terms: readonly Term[], effects: Constants['decode'], name: str
   return chip !== undefined && effects[name]?.effects[chip] !== undefined ? 'calibrated' : 'modelled'
 }
 
+/** One machine's own answers of this very model are better than any calculation. */
+const isMeasured = ({ members }: Setup): boolean =>
+  members.length === 1 && members[0]?.pace?.ofThisModel === true
+
 function range(expected: number, interval: Interval | undefined): Range {
   const low = interval?.low ?? 0.6
   const high = interval?.high ?? 1.5
@@ -42,13 +46,13 @@ function range(expected: number, interval: Interval | undefined): Range {
 }
 
 const intervalKind = (setup: Setup, basis: Basis) =>
-  setup.members.length > 1 ? 'pooled' : basis === 'calibrated' ? 'calibrated' : 'modelled'
+  setup.members.length > 1 ? 'pooled' : basis === 'modelled' ? 'modelled' : 'calibrated'
 
 /** Tokens per second of all sequences together while decoding. */
 export function decodeSpeed(setup: Setup, shares?: readonly number[], constants: Constants = shipped): Speed {
   const terms = decodeTerms(setup, shares)
   const seconds = totalSeconds(terms, constants.decode)
-  const basis = basisOf(terms, constants.decode, 'weights')
+  const basis = isMeasured(setup) ? 'measured' : basisOf(terms, constants.decode, 'weights')
   return {
     tokS: range(setup.batch / seconds, constants.intervals.decode[intervalKind(setup, basis)]),
     seconds,
@@ -64,7 +68,7 @@ export function prefillSpeed(
 ): Speed {
   const terms = prefillTerms(setup, shares)
   const seconds = totalSeconds(terms, constants.prefill)
-  const basis = basisOf(terms, constants.prefill, 'prefill.compute')
+  const basis = isMeasured(setup) ? 'measured' : basisOf(terms, constants.prefill, 'prefill.compute')
   return {
     tokS: range(
       (setup.promptTokens * setup.batch) / seconds,

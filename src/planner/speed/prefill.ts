@@ -1,4 +1,5 @@
 import { expertShareTouched } from '../model-spec.ts'
+import { atPace } from '../pace.ts'
 import { commonKeys, eraKeys, flashKey, type KeyLists, keyLists, vendorOf } from './keys.ts'
 import { type Member, nominalBandwidth, nominalFlops, type Setup } from './setup.ts'
 import type { Term } from './terms.ts'
@@ -101,7 +102,7 @@ export function memberPrefillTerms(
   const gpuOverlap = overlapOfGpus(member, setup, chunks)
   const perFlop = ((2 * n * cut) / flops) * gpuOverlap
   const keys = keyLists(setup, member, 'prefill', () => prefillKeys(setup, member))
-  return [
+  const terms: Term[] = [
     {
       name: 'prefill.compute',
       seconds: denseParams(setup) * perFlop,
@@ -140,6 +141,7 @@ export function memberPrefillTerms(
       counted: 'layers and chunks at 0.1 ms each',
     },
   ]
+  return atPace(terms, member.pace?.prefill)
 }
 
 /** How well cards of one host overlap depends on the quant and on how many layers there are to hand on. */

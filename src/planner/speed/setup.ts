@@ -2,6 +2,7 @@ import type { Hardware } from '../chip-name.ts'
 import type { Backend, Engine } from '../engine-name.ts'
 import type { LinkSpec } from '../link-name.ts'
 import type { ModelSpec } from '../model-spec.ts'
+import type { Pace } from '../pace.ts'
 import type { QuantMix, WeightBytes } from '../quant-mix.ts'
 
 /** One machine as the speed model sees it. */
@@ -9,9 +10,11 @@ export interface Member {
   hardware: Hardware
   /** Memory of the machine (unified) or of its GPUs together, bytes; null when nobody said. */
   memoryBytes: number | null
+  /** What its own answers said of it; nothing where nobody listened. */
+  pace?: Pace | null
 }
 
-/** Everything a prediction may look at. Measured values are not in it, so they cannot leak into one. */
+/** Everything a prediction may look at. What was measured of the case itself is not in it, so it cannot leak into one. */
 export interface Setup {
   model: ModelSpec
   quant: QuantMix

@@ -3,7 +3,7 @@
  * now. A member that claims more memory than its machine has is not believed.
  */
 import { formatBytes } from '../../core/units.ts'
-import { type Machine, machineFromProfile } from '../../planner/index.ts'
+import { type Machine, machineFromProfile, type Pace } from '../../planner/index.ts'
 import type { NodeState } from '../../protocol/node.ts'
 import type { MemberFacts } from '../../protocol/pool.ts'
 
@@ -17,6 +17,8 @@ export interface Candidate {
   silence: string | null
   /** Bytes on it that this very pool holds now and gives back before it is formed anew. */
   ownBytes: number
+  /** What the answers it gave so far say of its speed; null when there were none. */
+  pace: Pace | null
 }
 
 /** Null when its hardware is not known yet. */
@@ -33,6 +35,7 @@ export function machineOf(member: Candidate): Machine | null {
       : machine.usable.how
   return {
     ...machine,
+    pace: member.pace,
     usable: { limitBytes, reserveBytes: machine.memoryBytes - limitBytes, how, estimated: false },
   }
 }

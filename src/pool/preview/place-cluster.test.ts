@@ -43,7 +43,7 @@ function gate(over: Partial<MemberFacts> = {}, told = {}): Candidate {
     ...{ id: 'g', name: 'gate', state: 'ready' as const, engines: [], running: [], models },
     ...{ profile: aProfile('m4-max-40c', 16e9), memory: { budgetBytes: 16e9, usedBytes: 0 } },
   }
-  return { node: 'g', name: 'gate', state, facts, silence: null, ownBytes: 0 }
+  return { node: 'g', name: 'gate', state, facts, silence: null, ownBytes: 0, pace: null }
 }
 
 function ask(engine: typeof exoPool, member: Candidate, more: Partial<PreviewQuestion> = {}) {
