@@ -57,7 +57,7 @@ export function predictedText({ rows, memory, rounds, learned }: Predicted): str
       ],
       ...rows.map(line),
     ]),
-    ...learned.map((reason) => `${reason}\n`),
+    learned.map((reason) => `${reason}\n`).join(''),
     columns([['members, node', 'memory MB said', 'is', 'ratio'], ...memory.map(memoryLine)]),
     `${good} of ${all.length} within ${near * 100} % (the others are marked !); medians of ${rounds} rounds\n`,
   ].join('\n')
