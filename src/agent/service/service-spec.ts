@@ -15,6 +15,8 @@ export interface ServiceSpec {
 
 /** Settings that a service takes over from the shell that installs it. Keys and tokens do not belong in such a file. */
 const kept = [
+  // Systems start services with a short one, on which neither Homebrew nor a virtual environment with MLX is.
+  'PATH',
   'HOLON_HOST',
   'HOLON_PORT',
   'HOLON_LEVEL',

@@ -116,8 +116,15 @@ test('the systemd unit runs as its user, and tries again unless it was used wron
   `)
 })
 
-test('a service serves as the shell would that installed it: its address, its engines, its certificate by whole path', () => {
-  const env = { HOLON_PORT: '8000', HOLON_ATTACH: 'vllm', HOLON_PRELOAD: 'a,b', HOLON_TLS_CERT: 'cert.pem' }
+test('a service serves as the shell would that installed it: its address, its engines and where it finds them, its certificate by whole path', () => {
+  const PATH = '/home/ada/mlx/bin:/usr/bin'
+  const env = {
+    PATH,
+    HOLON_PORT: '8000',
+    HOLON_ATTACH: 'vllm',
+    HOLON_PRELOAD: 'a,b',
+    HOLON_TLS_CERT: 'cert.pem',
+  }
   expect(serviceSpec({ ...wish, env }).environment).toEqual({
     HOLON_HOME: wish.home,
     ...env,

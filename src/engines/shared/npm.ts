@@ -15,8 +15,12 @@ export function findNpm(env: NodeJS.ProcessEnv = process.env): string[] | null {
     if (existsSync(cli)) return [process.execPath, cli]
   }
   for (const folder of (env.PATH ?? '').split(delimiter)) {
-    const candidate = join(folder, process.platform === 'win32' ? 'npm.cmd' : 'npm')
-    if (folder !== '' && existsSync(candidate)) return [candidate]
+    if (folder === '') continue
+    const cli = join(folder, 'node_modules', 'npm', 'bin', 'npm-cli.js')
+    if (existsSync(cli)) return [process.execPath, cli]
+    // On Windows npm is a batch file, which Node does not start without a shell; its script lies where it was looked for above.
+    const npm = join(folder, 'npm')
+    if (process.platform !== 'win32' && existsSync(npm)) return [npm]
   }
   return null
 }

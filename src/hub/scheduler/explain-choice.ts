@@ -11,9 +11,10 @@ type Figures = ReturnType<Decisions['figuresOf']>
 /** Null when the request is not known, or so long ago that it was written over. */
 export function explainRequest(decisions: Decisions, requestId: string): ExplainResponse | null {
   const found = decisions.find(requestId)
-  const last = found.at(-1)
-  if (last === undefined) return null
-  const { asked, outcome } = last
+  // Not always the latest: what was to go on to another node may have found its line full.
+  const told = found.filter(({ outcome }) => outcome !== null).at(-1) ?? found.at(-1)
+  if (told === undefined) return null
+  const { asked, outcome } = told
   return {
     id: asked.id,
     time: asked.timeMs,
@@ -21,8 +22,8 @@ export function explainRequest(decisions: Decisions, requestId: string): Explain
     lane: asked.lane,
     level: serviceLevels[asked.lane],
     choices: found.map((decision) => explainChoice(decisions, decision)),
-    outcome: outcome && describeOutcome(outcome, last),
-    compared: outcome === null ? [] : compare(decisions.figuresOf(last, 0), outcome),
+    outcome: outcome && describeOutcome(outcome, told),
+    compared: outcome === null ? [] : compare(decisions.figuresOf(told, 0), outcome),
   }
 }
 

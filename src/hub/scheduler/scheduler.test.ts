@@ -100,6 +100,20 @@ describe('choosing by the predicted finish', () => {
     expect(choices[0]?.candidates[0]?.predicted.evictS).toBeGreaterThan(10)
   })
 
+  // It was said to be still under way, for as long as the hub lived.
+  test('tells what came of a request whose next node had a full line', () => {
+    const { choose, scheduler } = startScheduler([node('a', ['m']), node('b', ['m'])])
+    const first = choose('m')
+    const { id } = first.decision.asked
+    const claim = scheduler.claim(first)
+    const passed = new Set([first.node.id])
+    scheduler.choose({ id, model: 'm', lane: 'production', demand: first.demand, passed })
+    scheduler.over(claim, anAnswer({ status: 502, error: 'engine_crashed' }))
+    const explained = explainRequest(scheduler.decisions, id)
+    expect(explained?.choices).toHaveLength(2)
+    expect(explained?.outcome).toMatchObject({ status: 502, error: 'engine_crashed' })
+  })
+
   test('two requests for a cold model wait for one load', () => {
     const nodes = [node('a', ['m', { state: 'disk' }]), node('b', ['m', { state: 'disk' }])]
     const { choose, scheduler, clock } = startScheduler(nodes)
