@@ -254,14 +254,16 @@ describe.skipIf(process.platform !== 'linux')('a model on three agents', () => {
     const alone = await soloWithAdapter()
     try {
       const lease = group.head.lease!()
+      let compared = 0
       for (const prompt of prompts) {
         const adapted = await say(lease, { prompt, lora: [{ id: 0, scale: 1 }] })
         expectSame(adapted, await say(alone, { prompt, lora: [{ id: 0, scale: 1 }] }))
         const plain = await say(lease, { prompt, lora: [{ id: 0, scale: 0 }] })
         expectSame(plain, await say(solo, { prompt }))
         expect(adapted).not.toEqual(plain)
-        expect(adapted.logprobs.length).toBeGreaterThan(0)
+        compared += adapted.logprobs.length
       }
+      expect(compared).toBeGreaterThan(0)
     } finally {
       await Promise.all([group.stop(), alone.child.stop(0)])
     }
