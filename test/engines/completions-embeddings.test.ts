@@ -50,7 +50,7 @@ describe('text completions', () => {
   test('report logprobs in the older shape', async () => {
     const answer = await tiny.ask<{
       choices: { logprobs: { tokens: string[]; token_logprobs: number[]; top_logprobs: object[] } }[]
-    }>('/v1/completions', { prompt: 'Hello', max_tokens: 3, logprobs: 2, ...neverEnding() })
+    }>('/v1/completions', { prompt: 'Hello', max_tokens: 3, temperature: 0, logprobs: 2, ...neverEnding() })
     const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs
     expect([tokens.length, token_logprobs.length, top_logprobs.length]).toEqual([3, 3, 3])
     expect(token_logprobs.every((value) => value < 0)).toBe(true)
