@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process'
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HolonError } from '../core/errors.ts'
 import type { Home } from '../core/home.ts'
+import { isRunning, processStart, tryLock } from '../engines/shared/process-lock.ts'
 
 /**
- * One `holon up` per HOLON_HOME. The lock file names the process by id and start time: an id alone is reused by
- * the system, and a machine that lost power would then refuse to start because a browser got the old number.
+ * One `holon up` per HOLON_HOME: a lock beside which lies what commands of the same user need to know of its holder. The
+ * file names the process by id and start time: an id alone is reused by the system.
  */
 export interface Lock {
   pid: number
@@ -43,6 +43,8 @@ export function takeLock(home: Home): {
   release(): void
 } {
   mkdirSync(home.run, { recursive: true })
+  const lock = tryLock(join(home.run, 'up.lock'))
+  if (!lock) throw alreadyRunning(home)
   const path = lockPath(home)
   const mine: Lock = {
     pid: process.pid,
@@ -51,50 +53,31 @@ export function takeLock(home: Home): {
     key: null,
     certFile: null,
   }
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      createWhole(path, JSON.stringify(mine))
-      return {
-        publish: (url, key, certFile) => {
-          writeFileSync(`${path}.new`, JSON.stringify({ ...mine, url, key, certFile }), { mode: 0o600 })
-          renameSync(`${path}.new`, path)
-        },
-        release: () => {
-          if (parse(path)?.pid === process.pid) rmSync(path, { force: true })
-        },
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      const holder = readLock(home)
-      if (holder) {
-        const where = holder.url ? ` at ${holder.url}` : ''
-        throw new HolonError(
-          'already_running',
-          `Holon is already running on ${home.root}${where} (process ${holder.pid}).`,
-        )
-      }
-      // Moved aside rather than deleted: of two starters that both see a dead lock, only one moves it.
-      const aside = `${path}.stale-${process.pid}`
-      try {
-        renameSync(path, aside)
-        rmSync(aside, { force: true })
-      } catch (moved) {
-        if ((moved as NodeJS.ErrnoException).code !== 'ENOENT') throw moved
-      }
-    }
+  writeWhole(path, mine)
+  return {
+    publish: (url, key, certFile) => writeWhole(path, { ...mine, url, key, certFile }),
+    release: () => {
+      if (lock.held()) rmSync(path, { force: true })
+      lock.release()
+    },
   }
-  throw new HolonError('already_running', `Another start of Holon on ${home.root} is under way.`)
 }
 
-/** Creates the file with its content in one step, so that no other process ever reads half a lock. */
-function createWhole(path: string, content: string): void {
-  const draft = `${path}.draft-${process.pid}`
-  writeFileSync(draft, content, { mode: 0o600 })
-  try {
-    linkSync(draft, path)
-  } finally {
-    rmSync(draft, { force: true })
-  }
+function alreadyRunning(home: Home): HolonError {
+  const holder = readLock(home)
+  if (!holder)
+    return new HolonError('already_running', `Another start of Holon on ${home.root} is under way.`)
+  const where = holder.url ? ` at ${holder.url}` : ''
+  return new HolonError(
+    'already_running',
+    `Holon is already running on ${home.root}${where} (process ${holder.pid}).`,
+  )
+}
+
+/** In one step, so that no other process ever reads half of it. */
+function writeWhole(path: string, lock: Lock): void {
+  writeFileSync(`${path}.new`, JSON.stringify(lock), { mode: 0o600 })
+  renameSync(`${path}.new`, path)
 }
 
 function parse(path: string): Lock | null {
@@ -108,34 +91,4 @@ function parse(path: string): Lock | null {
   }
 }
 
-function isAlive(lock: Lock): boolean {
-  try {
-    process.kill(lock.pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
-  }
-  const start = processStart(lock.pid)
-  return start === null || lock.processStart === null || start === lock.processStart
-}
-
-/** When process `pid` started, in the system's own words; equal texts mean the same process. */
-function processStart(pid: number): string | null {
-  try {
-    if (process.platform === 'linux') {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      // The command name (field 2) may hold spaces and brackets; the start time is the 20th field after it.
-      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
-    }
-    if (process.platform === 'darwin') {
-      return (
-        execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {
-          encoding: 'utf8',
-          timeout: 2000,
-        }).trim() || null
-      )
-    }
-  } catch {
-    // No such process, or no way to ask: the caller then trusts the id alone.
-  }
-  return null
-}
+const isAlive = ({ pid, processStart: start }: Lock): boolean => isRunning({ pid, start })

@@ -32,7 +32,7 @@ export interface DownloadOrder {
   /** Called when the size is known, before the first byte is written. @throws HolonError disk_full */
   checkSpace: (missingBytes: number) => Promise<void>
   /** Throws when another process has taken the download over. */
-  stillMine: () => Promise<void>
+  stillMine: () => void
   onProgress: (progress: DownloadProgress) => void
   signal: AbortSignal
 }
@@ -169,7 +169,7 @@ async function receive(answer: HttpAnswer, part: PartFile, order: DownloadOrder)
       order.onProgress({ bytes: part.bytes, totalBytes, note: null })
       if (order.clock.now() - checkedAt > 1000) {
         checkedAt = order.clock.now()
-        await order.stillMine()
+        order.stillMine()
       }
     }
   } catch (thrown) {
@@ -199,7 +199,7 @@ async function verifyAndName(part: PartFile, order: DownloadOrder): Promise<Down
     await part.setAside()
     throw thrown
   }
-  await order.stillMine()
+  order.stillMine()
   await part.finish()
   return { bytes, sha256 }
 }

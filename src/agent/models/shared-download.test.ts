@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,7 +8,6 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { childEntry } from '../../core/child-entry.ts'
 import { systemClock } from '../../core/clock.ts'
 import { writeGguf } from '../../formats/gguf/write-gguf.ts'
-import { tryDownloadLock } from './download-lock.ts'
 import { FaultyFileServer, sha256 } from './faulty-file-server.ts'
 import { pullModel } from './pull-model.ts'
 
@@ -76,21 +75,4 @@ it('takes over where a killed process stopped', async () => {
   expect(sha256(await readFile(target()))).toBe(sha256(file))
   expect(server.fileRequests[1]?.range).toMatch(/^bytes=[1-9]\d*-$/)
   await expect(stat(`${target()}.lock`)).rejects.toThrow()
-})
-
-it('gives the lock to one, and a stale one to exactly one of many', async () => {
-  const path = join(folder, 'x.lock')
-  const first = await tryDownloadLock(path, systemClock)
-  expect(await tryDownloadLock(path, systemClock)).toBeNull()
-  await first?.release()
-  // A live process number whose lock nobody touched for an hour: the number belongs to somebody else by now.
-  await writeFile(path, JSON.stringify({ pid: process.pid, token: 'old' }))
-  const anHourAgo = new Date(Date.now() - 3_600_000)
-  await utimes(path, anHourAgo, anHourAgo)
-  const many = await Promise.all(Array.from({ length: 20 }, () => tryDownloadLock(path, systemClock)))
-  const won = many.filter((lock) => lock !== null)
-  expect(won.length).toBe(1)
-  expect(await won[0]?.held()).toBe(true)
-  await won[0]?.release()
-  await expect(stat(path)).rejects.toThrow()
 })

@@ -6,8 +6,8 @@ import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { HolonError } from '../../core/errors.ts'
+import { type ProcessLock, tryLock } from '../../engines/shared/process-lock.ts'
 import type { DownloadProgress } from './download-file.ts'
-import { type DownloadLock, tryDownloadLock } from './download-lock.ts'
 import { partPath } from './part-file.ts'
 import { pause } from './retry.ts'
 
@@ -22,7 +22,7 @@ export interface ShareOptions {
 
 /** What the one process that downloads does. */
 export type Work = (context: {
-  stillMine: () => Promise<void>
+  stillMine: () => void
   onProgress: (progress: DownloadProgress) => void
   signal: AbortSignal
 }) => Promise<void>
@@ -85,7 +85,7 @@ async function leadOrFollow(
   await mkdir(dirname(target), { recursive: true })
   let followed = false
   for (;;) {
-    const lock = await tryDownloadLock(`${target}.lock`, clock)
+    const lock = tryLock(`${target}.lock`)
     if (lock === null) {
       followed = true
       const bytes = await sizeOf(partPath(target))
@@ -98,13 +98,13 @@ async function leadOrFollow(
       await work({ stillMine: () => demandHeld(lock, target), onProgress, signal })
       return
     } finally {
-      await lock.release()
+      lock.release()
     }
   }
 }
 
-async function demandHeld(lock: DownloadLock, target: string): Promise<void> {
-  if (await lock.held()) return
+function demandHeld(lock: ProcessLock, target: string): void {
+  if (lock.held()) return
   throw new HolonError('download_failed', `Another Holon process took over the download of ${target}.`)
 }
 

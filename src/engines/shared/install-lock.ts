@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tryLock } from './process-lock.ts'
 
-/** One installation at a time, also between processes: a folder is the lock, and names who holds it. */
+/** One installation at a time, also between processes. */
 const underWay = new Map<string, { run: Promise<void>; signal: AbortSignal }>()
 
 const pollMs = 200
@@ -47,47 +48,14 @@ async function orAborted(run: Promise<void>, signal: AbortSignal): Promise<void>
 
 async function holdLock(path: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   mkdirSync(dirname(path), { recursive: true })
-  while (!tryLock(path)) await sleep(pollMs, undefined, { signal })
+  let lock = tryLock(path)
+  while (!lock) {
+    await sleep(pollMs, undefined, { signal })
+    lock = tryLock(path)
+  }
   try {
     await work()
   } finally {
-    rmSync(path, { recursive: true, force: true })
-  }
-}
-
-function tryLock(path: string): boolean {
-  try {
-    mkdirSync(path)
-    writeFileSync(join(path, 'pid'), String(process.pid))
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    // Whoever held it may have been killed: a lock without a living owner is no lock.
-    if (!ownerLives(path)) rmSync(path, { recursive: true, force: true })
-    return false
-  }
-}
-
-function ownerLives(path: string): boolean {
-  let pid: number
-  try {
-    pid = Number(readFileSync(join(path, 'pid'), 'utf8'))
-  } catch {
-    // Between the folder and its pid there is a moment; a folder old and empty is a leftover.
-    return ageMs(path) < 5000
-  }
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-function ageMs(path: string): number {
-  try {
-    return Date.now() - statSync(path).mtimeMs
-  } catch {
-    return 0
+    lock.release()
   }
 }
