@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { type Machine, parseMachines } from './machines.ts'
 import { atPace, type Pace, paceText } from './pace.ts'
-import { pipelinePlacement, soloPlacement, tensorPlacement } from './placements.ts'
-import { readRequest } from './request.ts'
+import { engineFor, pipelinePlacement, soloPlacement, tensorPlacement } from './placements.ts'
+import { readRequest, setupFor } from './request.ts'
+import { decodeSpeed, prefillSpeed } from './speed/predict.ts'
 
 const paced = (machine: Machine, pace: Partial<Pace>): Machine => ({
   ...machine,
-  pace: { decode: 1, prefill: 1, ofThisModel: false, models: ['llama-3.1-8b'], ...pace },
+  pace: { decode: null, prefill: null, ofThisModel: false, models: ['llama-3.1-8b'], ...pace },
 })
 const request = readRequest({ model: 'qwen3-32b', quant: 'Q4_K_M', contextTokens: 4096 })
 const one = parseMachines('m4-max-40c:64gb')[0] as Machine
@@ -31,6 +32,13 @@ describe('a machine whose answers were measured', () => {
     expect(soloPlacement(request, paced(one, { decode: 1.1 })).basis).toBe(calculated)
     const measured = soloPlacement(request, paced(one, { decode: 1.1, ofThisModel: true }))
     expect(measured.basis).toBe('measured')
+  })
+
+  test('whose prompts were too short to tell is measured in decode alone', () => {
+    const machines = [paced(one, { decode: 1.1, ofThisModel: true })]
+    const setup = setupFor(request, machines, 'solo', engineFor(request, machines, 'solo'), null)
+    expect(decodeSpeed(setup).basis).toBe('measured')
+    expect(prefillSpeed(setup).basis).not.toBe('measured')
   })
 
   test('in a pipeline gets fewer layers, and the wire takes what it takes', () => {
@@ -58,12 +66,12 @@ describe('a machine whose answers were measured', () => {
   })
 })
 
-test('a figure that cannot be the machine’s is bounded', () => {
+test('a term says what it was multiplied by, and stays as it is where nothing was measured', () => {
   const terms = [{ name: 'weights', seconds: 1, keys: [], counted: 'bytes' }]
-  expect(atPace(terms, 50)).toEqual([
-    { name: 'weights', seconds: 3, keys: [], counted: 'bytes, times 3.00 as measured on this machine' },
+  expect(atPace(terms, 1.5)).toEqual([
+    { name: 'weights', seconds: 1.5, keys: [], counted: 'bytes, times 1.50 as measured on this machine' },
   ])
-  expect(atPace(terms, 0.001)[0]?.seconds).toBeCloseTo(1 / 3)
+  expect(atPace(terms, null)).toBe(terms)
   expect(atPace(terms, undefined)).toBe(terms)
   expect(atPace(terms, 1)).toBe(terms)
 })
@@ -73,6 +81,6 @@ test('many models are not all named, and nothing is said of nothing', () => {
   expect(paceText('oak', pace)).toBe(
     'oak decodes at 1.25 of the calculated speed and reads prompts at 0.50 of the calculated speed, by its own answers of x and y and 1 more',
   )
-  expect(paceText('oak', { ...pace, decode: 1, prefill: 1 })).toBeNull()
+  expect(paceText('oak', { ...pace, decode: 1, prefill: null })).toBeNull()
   expect(paceText('oak', null)).toBeNull()
 })

@@ -6,24 +6,18 @@ import type { Term } from './speed/terms.ts'
  * shared. What it was seen doing with one model corrects what is planned for another.
  */
 export interface Pace {
-  /** 1.25: a quarter longer than planned. 1 where nothing was measured. */
-  decode: number
-  prefill: number
+  /** 1.25: a quarter longer than planned. Null where nothing was measured. */
+  decode: number | null
+  prefill: number | null
   /** It rests on answers of the very model that is planned for. */
   ofThisModel: boolean
   /** The models whose answers it rests on. */
   models: readonly string[]
 }
 
-/** Further off than this says that something else was going on, or that the plan was for another thing. */
-const mostOff = 3
-
-const within = (ratio: number): number => Math.min(mostOff, Math.max(1 / mostOff, ratio))
-
 /** One machine's terms, as long as they take there. */
-export function atPace(terms: Term[], ratio: number | undefined): Term[] {
-  if (ratio === undefined || ratio === 1) return terms
-  const times = within(ratio)
+export function atPace(terms: Term[], times: number | null | undefined): Term[] {
+  if (times === undefined || times === null || times === 1) return terms
   return terms.map((term) => ({
     ...term,
     seconds: term.seconds * times,
@@ -34,8 +28,8 @@ export function atPace(terms: Term[], ratio: number | undefined): Term[] {
 /** For the reasons of a plan; null when it says nothing worth saying. */
 export function paceText(machine: string, pace: Pace | null | undefined): string | null {
   if (!pace) return null
-  const said = (what: string, ratio: number): string[] =>
-    ratio === 1 ? [] : [`${what} at ${(1 / within(ratio)).toFixed(2)} of the calculated speed`]
+  const said = (what: string, ratio: number | null): string[] =>
+    ratio === null || ratio === 1 ? [] : [`${what} at ${(1 / ratio).toFixed(2)} of the calculated speed`]
   const both = [...said('decodes', pace.decode), ...said('reads prompts', pace.prefill)]
   if (both.length === 0) return null
   const { models } = pace

@@ -26,8 +26,13 @@ test('is the middle of what its models took, and says which they were', () => {
   const gauges = [measured('a', often(2)), measured('b', often(1)), measured('c', often(0.5))]
   const pace = paceOf(gauges, 'new', 0)
   expect(pace?.decode).toBeCloseTo(1)
-  expect(pace).toMatchObject({ prefill: 1, ofThisModel: false, models: ['a', 'b', 'c'] })
+  expect(pace).toMatchObject({ prefill: null, ofThisModel: false, models: ['a', 'b', 'c'] })
   expect(paceOf(gauges.slice(0, 1), 'new', 0)?.decode).toBeGreaterThan(1.8)
+})
+
+test('is bounded: what seems further off says that something else went on', () => {
+  expect(paceOf([measured('a', often(50))], 'a', 0)?.decode).toBe(3)
+  expect(paceOf([measured('a', often(0.001))], 'a', 0)?.decode).toBeCloseTo(1 / 3)
 })
 
 test('is that of the very model where it answered', () => {

@@ -29,8 +29,13 @@ export function paceOf(gauges: readonly Gauge[], modelId: string, nowS: number):
   }
 }
 
+/** Further off than this says that something else was going on, or that the plan was for another thing. */
+const mostOff = 3
+
 /** Of ratios, so on logarithms: twice as long and half as long are no change together. */
-function middle(gauges: readonly Gauge[], of: (gauge: Gauge) => Measured, nowS: number): number {
+function middle(gauges: readonly Gauge[], of: (gauge: Gauge) => Measured, nowS: number): number | null {
   const heard = gauges.map(of).filter((one) => one.evidence(nowS) >= leastEvidence)
-  return heard.length === 0 ? 1 : Math.exp(median(heard.map((one) => Math.log(one.ratio(nowS)))))
+  if (heard.length === 0) return null
+  const ratio = Math.exp(median(heard.map((one) => Math.log(one.ratio(nowS)))))
+  return Math.min(mostOff, Math.max(1 / mostOff, ratio))
 }

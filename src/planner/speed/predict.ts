@@ -36,8 +36,10 @@ function basisOf(terms: readonly Term[], effects: Constants['decode'], name: str
 }
 
 /** One machine's own answers of this very model are better than any calculation. */
-const isMeasured = ({ members }: Setup): boolean =>
-  members.length === 1 && members[0]?.pace?.ofThisModel === true
+function isMeasured({ members: [member, ...others] }: Setup, kind: 'decode' | 'prefill'): boolean {
+  const pace = others.length === 0 ? member?.pace : null
+  return pace?.ofThisModel === true && pace[kind] !== null
+}
 
 function range(expected: number, interval: Interval | undefined): Range {
   const low = interval?.low ?? 0.6
@@ -52,7 +54,7 @@ const intervalKind = (setup: Setup, basis: Basis) =>
 export function decodeSpeed(setup: Setup, shares?: readonly number[], constants: Constants = shipped): Speed {
   const terms = decodeTerms(setup, shares)
   const seconds = totalSeconds(terms, constants.decode)
-  const basis = isMeasured(setup) ? 'measured' : basisOf(terms, constants.decode, 'weights')
+  const basis = isMeasured(setup, 'decode') ? 'measured' : basisOf(terms, constants.decode, 'weights')
   return {
     tokS: range(setup.batch / seconds, constants.intervals.decode[intervalKind(setup, basis)]),
     seconds,
@@ -68,7 +70,9 @@ export function prefillSpeed(
 ): Speed {
   const terms = prefillTerms(setup, shares)
   const seconds = totalSeconds(terms, constants.prefill)
-  const basis = isMeasured(setup) ? 'measured' : basisOf(terms, constants.prefill, 'prefill.compute')
+  const basis = isMeasured(setup, 'prefill')
+    ? 'measured'
+    : basisOf(terms, constants.prefill, 'prefill.compute')
   return {
     tokS: range(
       (setup.promptTokens * setup.batch) / seconds,
