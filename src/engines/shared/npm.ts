@@ -10,15 +10,11 @@ export function findNpm(env: NodeJS.ProcessEnv = process.env): string[] | null {
   const fromEnv = env.npm_execpath
   if (fromEnv && /npm-cli\.c?js$/.test(fromEnv) && existsSync(fromEnv)) return [process.execPath, fromEnv]
   const beside = dirname(process.execPath)
-  for (const root of [join(beside, '..', 'lib'), beside]) {
-    const cli = join(root, 'node_modules', 'npm', 'bin', 'npm-cli.js')
-    if (existsSync(cli)) return [process.execPath, cli]
-  }
-  for (const folder of (env.PATH ?? '').split(delimiter)) {
-    if (folder === '') continue
+  const onPath = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+  for (const folder of [join(beside, '..', 'lib'), beside, ...onPath]) {
     const cli = join(folder, 'node_modules', 'npm', 'bin', 'npm-cli.js')
     if (existsSync(cli)) return [process.execPath, cli]
-    // On Windows npm is a batch file, which Node does not start without a shell; its script lies where it was looked for above.
+    // On Windows npm is a batch file, which Node does not start without a shell.
     const npm = join(folder, 'npm')
     if (process.platform !== 'win32' && existsSync(npm)) return [npm]
   }
