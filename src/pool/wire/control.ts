@@ -36,10 +36,7 @@ export class Control {
   private readonly heartbeat: Heartbeat
   private readonly asked = new Map<number, (at: { host: string; port: number } | null) => void>()
   private sent = 0
-  private sentAt = 0
   private over = false
-  /** Round trip of the latest ping, milliseconds. */
-  rttMs: number | null = null
 
   constructor(options: ControlOptions) {
     this.options = options
@@ -79,7 +76,6 @@ export class Control {
 
   private ping(): void {
     if (this.options.socket.writableLength > maxControlLine) return
-    this.sentAt = performance.now()
     this.say({ ping: ++this.sent })
   }
 
@@ -101,9 +97,8 @@ export class Control {
   /** False when that was the last word. */
   private take(said: z.infer<typeof message>): boolean {
     if ('ping' in said) this.say({ pong: said.ping })
-    else if ('pong' in said) {
-      if (said.pong === this.sent) this.rttMs = performance.now() - this.sentAt
-    } else if ('where' in said) void this.tell(said.where, said.ask)
+    else if ('pong' in said) return true
+    else if ('where' in said) void this.tell(said.where, said.ask)
     else if ('ask' in said) {
       const { host, port } = said
       this.asked.get(said.ask)?.(host !== null && port !== null ? { host, port } : null)

@@ -50,8 +50,6 @@ export interface Wire {
   readonly lost: Promise<string>
   /** Bytes of the engines' traffic through here, both ways; nothing of an isolated link. */
   bytes(): number
-  /** The latest round trip to each peer, milliseconds. */
-  rttMs(): Record<number, number | null>
   /** Says goodbye, and why when it was not told to, and ends every connection and port. Never rejects. */
   close(cause?: string): Promise<void>
 }
@@ -147,12 +145,6 @@ class MemberWire implements Wire {
     let sum = this.pastBytes
     for (const { bytes } of this.live.values()) sum += bytes()
     return sum
-  }
-
-  rttMs(): Record<number, number | null> {
-    const by: Record<number, number | null> = {}
-    for (const [key, control] of this.controls) by[Number(key.split(' ')[1])] = control.rttMs
-    return by
   }
 
   async close(cause?: string): Promise<void> {
