@@ -63,7 +63,7 @@ async function measure(lab: Lab): Promise<LinksFigures> {
   }
   if (asked.includes('hand')) {
     say('managed and by hand')
-    figures.hand = await byHand(lab, [gigabit], quick ? 1 : 5)
+    figures.hand = await byHand(lab, quick ? [gigabit] : [gigabit, limitedTo(250)], quick ? 1 : 3)
   }
   if (asked.includes('death')) {
     say('deaths')

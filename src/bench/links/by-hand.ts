@@ -1,7 +1,9 @@
 /**
  * Part 4: the pool that Holon manages against the same engine by hand, over a cable, in turns: the same machines, the same
  * programs, and the very command lines that Holon used, but for addresses. By hand the engines speak to each other in the
- * clear; no guard, no agent, no key. A load is timed to its first token, on workers that have kept no weights.
+ * clear; no guard, no agent, no key. A load is timed to its first token, on workers that keep weights and have none yet. Two machines,
+ * so that each has a processor: with three, two would share one, and what a relay does would be taken from another
+ * machine's engine.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { median } from '../../core/median.ts'
 import { type Cable, unshaped } from '../lab/cable.ts'
+import { eventually } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
 import * as stand from './stand.ts'
 
@@ -33,18 +36,21 @@ interface CommandLine {
   args: readonly string[]
 }
 
+const machines = stand.names.slice(0, 2)
+const model = stand.largeName
 const tokens = 64
 const workerPort = 50_052
 const headPort = 50_080
 const loadsWithinMs = 120_000
 
 export async function byHand(lab: Lab, cables: readonly Cable[], rounds: number): Promise<HandRow[]> {
-  await stand.joinAll(lab, 1 / stand.names.length)
+  stand.writeLargeModel(lab)
+  await stand.joinAll(lab, 1 / machines.length, machines, model)
   const rows: HandRow[] = []
   for (const cable of cables) {
     lab.lay(cable)
     // As on any day but the first: the hub knows its links.
-    await stand.measureLinks(lab, stand.names)
+    await stand.measureLinks(lab, machines)
     const pairs: { managed: Figures; byHand: Figures }[] = []
     for (let round = 0; round < rounds; round++) {
       const { figures, lines } = await managed(lab)
@@ -53,20 +59,19 @@ export async function byHand(lab: Lab, cables: readonly Cable[], rounds: number)
     rows.push(summarise(cable.name, pairs))
   }
   lab.lay(unshaped)
-  for (const name of stand.names) await lab.leave(name)
+  for (const name of machines) await lab.leave(name)
   return rows
 }
 
 async function managed(lab: Lab): Promise<{ figures: Figures; lines: CommandLine[] }> {
-  for (const name of stand.names)
-    rmSync(join(lab.nodes[name]!.home, 'cache', 'llama-rpc'), { recursive: true, force: true })
+  for (const name of machines) keepNothing(join(lab.nodes[name]!.home, 'cache', 'llama-rpc'))
   const startedAt = performance.now()
-  await stand.formPool(lab, stand.names)
+  await stand.formPool(lab, machines, [], model)
   const loadS = (performance.now() - startedAt) / 1000
   const members = (await stand.poolView(lab))?.members ?? []
   const inOrder = [...members].sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
   const lines = inOrder.map(({ node }) => ({ name: node, ...stand.engineOn(lab, node) }))
-  const figures = { loadS, ...(await speeds((body) => stand.answered(lab, body))) }
+  const figures = { loadS, ...(await speeds((body) => stand.answered(lab, { ...body, model }))) }
   await stand.endPool(lab)
   return { figures, lines }
 }
@@ -78,9 +83,13 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
   const running: ChildProcess[] = []
   const visitor = lab.visit(`http://${address(head.name)}:${headPort}`, '')
   try {
+    const caches = workers.map(({ name }) => join(lab.nodes[name]!.home, 'by-hand'))
+    for (const cache of caches) keepNothing(cache)
     const startedAt = performance.now()
-    for (const { name, program, args } of workers)
-      running.push(lab.run(name, program, workerArgs(args, address(name))))
+    for (const [at, { name, program, args }] of workers.entries()) {
+      const line = [`LLAMA_CACHE=${caches[at]}`, program, ...workerArgs(args, address(name))]
+      running.push(lab.run(name, 'env', line))
+    }
     // Asked too early, a head gives up; a worker is there within a tenth of a second.
     await sleep(100)
     const endpoints = workers.map(({ name }) => `${address(name)}:${workerPort}`)
@@ -90,12 +99,13 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
       if (answer.error !== null) throw new Error(`by hand: ${answer.error}`)
       return stand.speedsOf(answer)
     }
-    for (;;) {
-      const { error } = await visitor.ask(stand.shortQuestion(1))
-      if (error === null) break
-      if (performance.now() - startedAt > loadsWithinMs) throw new Error(`by hand: ${error}`)
-      await sleep(20)
-    }
+    const healthy = (): Promise<boolean> =>
+      visitor.get('/health').then(
+        () => true,
+        () => false,
+      )
+    await eventually('the pool by hand to answer', healthy, loadsWithinMs)
+    await ask(stand.shortQuestion(1))
     const loadS = (performance.now() - startedAt) / 1000
     return { loadS, ...(await speeds(ask)) }
   } finally {
@@ -107,7 +117,7 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
 async function speeds(
   ask: (body: Record<string, unknown>) => Promise<stand.Speeds>,
 ): Promise<Omit<Figures, 'loadS'>> {
-  await ask(stand.question())
+  await ask(stand.shortQuestion(8))
   const { decodeTokS } = await ask(stand.shortQuestion(tokens))
   const { prefillTokS } = await ask(stand.longPrompt())
   return { decodeTokS, prefillTokS }
@@ -119,23 +129,21 @@ async function stopped(child: ChildProcess): Promise<void> {
   await once(child, 'exit')
 }
 
-/** Its own address and port; nothing kept on its disk. */
+const keepNothing = (cache: string): void => rmSync(cache, { recursive: true, force: true })
+
 function workerArgs(args: readonly string[], address: string): string[] {
-  return [...without(args, ['-H', '-p'], ['-c']), '-H', address, '-p', String(workerPort)]
+  return [...without(args, ['-H', '-p']), '-H', address, '-p', String(workerPort)]
 }
 
 function headArgs(args: readonly string[], address: string, endpoints: readonly string[]): string[] {
-  const rest = without(args, ['--host', '--port', '--rpc', '--api-key-file'], [])
+  const rest = without(args, ['--host', '--port', '--rpc', '--api-key-file'])
   // The workers first: devices are named by them.
   return ['--rpc', endpoints.join(','), ...rest, '--host', address, '--port', String(headPort)]
 }
 
-/** @param valued options that are left out with their value @param plain options that have none */
-function without(args: readonly string[], valued: readonly string[], plain: readonly string[]): string[] {
-  return args.filter((arg, at) => {
-    const before = args[at - 1]
-    return !valued.includes(arg) && !plain.includes(arg) && !(before !== undefined && valued.includes(before))
-  })
+/** @param options that are left out, each with its value */
+function without(args: readonly string[], options: readonly string[]): string[] {
+  return args.filter((arg, at) => !options.includes(arg) && !options.includes(args[at - 1] ?? ''))
 }
 
 function summarise(cable: string, pairs: readonly { managed: Figures; byHand: Figures }[]): HandRow {

@@ -11,17 +11,26 @@ import { type RandomGguf, writeRandomGguf } from '../random-gguf.ts'
 export const names = ['oak', 'elm', 'ash'] as const
 export const modelName = 'bench'
 /** 0.44 billion weights: larger than the caches, and its layers divide by two and by three. */
-export const shape: RandomGguf = {
+const shape: RandomGguf = {
   ...{ layers: 12, embedding: 1536, heads: 12, kvHeads: 4, feedForward: 6144, vocab: 16_000, context: 4096 },
   ...{ type: 'Q8_0', seed: 5, name: modelName },
 }
-const layers = 12
+/** 1.5 billion weights: its load is bytes, and not what goes before and after. */
+export const largeName = 'bench-large'
+const largeShape: RandomGguf = {
+  ...{ layers: 24, embedding: 2048, heads: 16, kvHeads: 4, feedForward: 8192, vocab: 32_000, context: 4096 },
+  ...{ type: 'Q8_0', seed: 6, name: largeName },
+}
 export const contextTokens = 512
 export const decodeTokens = 32
 const promptTokens = contextTokens - decodeTokens
 
-export const writeModel = (lab: Lab): number =>
-  writeRandomGguf(join(lab.nodes.oak!.home, 'models', `${modelName}.gguf`), shape)
+/** On the first machine, which leads the pools. */
+const write = (lab: Lab, model: RandomGguf): number =>
+  writeRandomGguf(join(lab.nodes.oak!.home, 'models', `${model.name}.gguf`), model)
+
+export const writeModel = (lab: Lab): number => write(lab, shape)
+export const writeLargeModel = (lab: Lab): number => write(lab, largeShape)
 
 /** Measures the ways between them now: the hub does not measure one twice within seconds, so it is asked until it has. */
 export async function measureLinks(lab: Lab, nodes: readonly string[]): Promise<void> {
@@ -40,8 +49,12 @@ export async function measureLinks(lab: Lab, nodes: readonly string[]): Promise<
 }
 
 /** What the owner would see with `holon pool preview`. */
-export async function preview(lab: Lab, nodes: readonly string[]): Promise<PreviewPlacement> {
-  const asked = { model: modelName, nodes, contextTokens, engine: 'llama-rpc' }
+export async function preview(
+  lab: Lab,
+  nodes: readonly string[],
+  model = modelName,
+): Promise<PreviewPlacement> {
+  const asked = { model, nodes, contextTokens, engine: 'llama-rpc' }
   const { placements } = await lab.post<PoolPreview>('/fleet/v1/pools/preview', asked)
   const found = placements.find(
     ({ members, engine }) => members.length === nodes.length && (engine === 'solo') === (nodes.length === 1),
@@ -52,18 +65,24 @@ export async function preview(lab: Lab, nodes: readonly string[]): Promise<Previ
 
 /** A budget with which a machine holds its equal share of the layers and not one more. In the unit of the setting, MiB. */
 export function budgetFor(whole: PreviewPlacement, share: number): number {
-  const { weightsBytes, kvBytes, computeBytes } = whole.members[0]!.memory!
+  const { memory, layers } = whole.members[0]!
+  const { weightsBytes, kvBytes, computeBytes } = memory!
   const perLayer = (weightsBytes + kvBytes) / layers
   return Math.ceil((computeBytes + perLayer * (Math.ceil(layers * share) + 0.5)) / MiB)
 }
 
-/** All members, each with memory for so much of the model. */
-export async function joinAll(lab: Lab, share: number): Promise<void> {
+/** These machines, each with memory for so much of the model. */
+export async function joinAll(
+  lab: Lab,
+  share: number,
+  nodes: readonly string[] = names,
+  model = modelName,
+): Promise<void> {
   await lab.join('oak')
-  const whole = await preview(lab, ['oak'])
+  const whole = await preview(lab, ['oak'], model)
   await lab.leave('oak')
   const budget = { HOLON_MEMORY_BUDGET_MB: String(budgetFor(whole, share)) }
-  for (const name of names) await lab.join(name, budget)
+  for (const name of nodes) await lab.join(name, budget)
 }
 
 export async function poolView(lab: Lab): Promise<PoolView | undefined> {
@@ -84,8 +103,9 @@ export async function formPool(
   lab: Lab,
   nodes: readonly string[],
   isolatedLinks: readonly string[] = [],
+  model = modelName,
 ): Promise<void> {
-  const wish = { name: 'bench-pool', model: modelName, nodes, engine: 'llama-rpc', contextTokens }
+  const wish = { name: 'bench-pool', model, nodes, engine: 'llama-rpc', contextTokens }
   await lab.post('/fleet/v1/pools', { ...wish, isolatedLinks })
   await eventually('the pool to answer', async () => (await poolView(lab))?.service === 'group', 120_000)
 }
