@@ -71,7 +71,7 @@ function printChecks(printer: Printer, checks: readonly Check[]): void {
   const warned = checks.filter((check) => check.status === 'warn').length
   printer.line()
   if (failed > 0) printer.line(printer.bad(`${things(failed)} to put right before Holon can work well.`))
-  else if (warned > 0) printer.line(`Holon can work; ${things(warned)} could be better.`)
+  else if (warned > 0) printer.line(`${things(warned)} could be better; Holon works.`)
   else printer.line(printer.good('All is well.'))
 }
 
