@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
@@ -39,6 +39,17 @@ test.runIf(process.platform === 'linux')('a reused process id does not pass for 
     JSON.stringify({ pid: process.pid, processStart: 'long ago', url: null }),
   )
   expect(readLock(home)).toBeNull()
+  takeLock(home).release()
+})
+
+test('the lock of another machine that shares the folder holds until nobody has touched it for a minute', () => {
+  const folder = join(home.run, 'up.lock')
+  mkdirSync(folder, { recursive: true })
+  const theirs = join(folder, 'other-host~1~77~lock_x')
+  writeFileSync(theirs, '')
+  expect(() => takeLock(home)).toThrow('in another container or on another machine')
+  const twoMinutesAgo = new Date(Date.now() - 120_000)
+  utimesSync(theirs, twoMinutesAgo, twoMinutesAgo)
   takeLock(home).release()
 })
 

@@ -65,8 +65,13 @@ export function takeLock(home: Home): {
 
 function alreadyRunning(home: Home): HolonError {
   const holder = readLock(home)
-  if (!holder)
-    return new HolonError('already_running', `Another start of Holon on ${home.root} is under way.`)
+  if (!holder) {
+    return new HolonError(
+      'already_running',
+      `Holon is being started on ${home.root}, or runs on it in another container or on another machine.`,
+      { hint: 'If that one was killed, try again in a minute; else use another HOLON_HOME.' },
+    )
+  }
   const where = holder.url ? ` at ${holder.url}` : ''
   return new HolonError(
     'already_running',

@@ -115,10 +115,11 @@ test.runIf(process.platform === 'linux')('is not held by another process with th
   expect(isRunning({ pid: 2 ** 22 - 1, start: null })).toBe(false)
 })
 
-test('takes the place of an empty folder and of a file, as power cuts and earlier versions leave them', () => {
+test('takes the place of what power cuts, desktops and earlier versions leave', () => {
   mkdirSync(join(folder, 'empty'))
   writeFileSync(join(folder, 'file'), '{"pid":1}')
-  for (const name of ['empty', 'file']) {
+  forge(join(folder, 'foreign'), '.DS_Store', 0)
+  for (const name of ['empty', 'file', 'foreign']) {
     const lock = tryLock(join(folder, name))
     expect(lock?.held(), name).toBe(true)
     lock?.release()

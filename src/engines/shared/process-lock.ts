@@ -36,8 +36,8 @@ export interface ProcessIdentity {
 }
 
 const touchEveryMs = 10_000
-/** For holders that cannot be asked about: on another machine that shares the folder, or without a time of start. */
-const staleAfterMs = 120_000
+/** For holders that cannot be asked about: in another container, on another machine, or without a time of start. */
+const staleAfterMs = 60_000
 
 /** The lock, or null while a living process holds it: this one as well. Its folder's parent must exist. */
 export function tryLock(path: string): ProcessLock | null {
@@ -112,9 +112,13 @@ const taken = new Set(['ENOTEMPTY', 'EEXIST', 'EPERM', 'EACCES', 'ENOTDIR'])
 /** The name of the holder's file; null when there is none, and nothing in the way then. */
 function holderOf(path: string): string | null {
   try {
-    const [holder] = readdirSync(path)
-    if (holder === undefined) rmdirSync(path)
-    return holder ?? null
+    const names = readdirSync(path)
+    const holder = names.find((name) => name.includes('~'))
+    if (holder !== undefined) return holder
+    // What a desktop leaves in folders, and the process id in locks of an earlier Holon.
+    for (const foreign of names) rmSync(join(path, foreign), { force: true })
+    rmdirSync(path)
+    return null
   } catch (error) {
     // A file, of a Holon whose locks were files.
     if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') unlinkSync(path)
