@@ -11,7 +11,6 @@ import { parseArgs } from 'node:util'
 import { type Cable, limitedTo, unshaped } from './lab/cable.ts'
 import { enginesFolder, Lab } from './lab/lab.ts'
 import { whyNoCables } from './lab/namespaces.ts'
-import { acquaint } from './links/acquaint.ts'
 import { byHand, type HandRow } from './links/by-hand.ts'
 import { type DeathRow, death } from './links/death.ts'
 import { type Predicted, predicted } from './links/predicted.ts'
@@ -53,8 +52,6 @@ async function measure(lab: Lab): Promise<LinksFigures> {
   if (asked.includes('predicted')) {
     say('the machines measure themselves')
     for (const name of names) await lab.onNode(name, ['profile', '--measure', '--json'])
-    say('each answers alone, with another model')
-    await acquaint(lab)
     figures.predicted = await predicted(lab, cables, quick ? 1 : 3, say)
   }
   if (asked.includes('wire')) {

@@ -1,12 +1,14 @@
 /**
  * Part 1: what `holon pool preview` says of 1, 2 and 3 machines over each cable, with what the product itself measured of
- * machines and links, against what the same machines then do. The preview is asked before anything is started.
+ * machines and links, against what the same machines then do. The preview is asked before anything is started. Before and
+ * after each number of machines they answer alone, so that what the machine did meanwhile is told from what the planner did.
  */
 import { median } from '../../core/median.ts'
 import type { NodeModel, RunningModel } from '../../protocol/model.ts'
 import type { PreviewPlacement } from '../../protocol/pools.ts'
 import { type Cable, unshaped } from '../lab/cable.ts'
 import type { Lab } from '../lab/lab.ts'
+import { type Alone, acquaint, driftOf } from './acquaint.ts'
 import * as stand from './stand.ts'
 
 export interface Pair {
@@ -22,6 +24,8 @@ export interface PredictedRow {
   layers: number[]
   decodeTokS: Pair
   prefillTokS: Pair
+  /** How quick the machines were then, against what the hub had learned of them. */
+  drift: Record<'decode' | 'prefill', number>
 }
 
 export interface MemoryRow {
@@ -45,13 +49,21 @@ export async function predicted(
   say: (text: string) => void,
 ): Promise<Predicted> {
   const result: Predicted = { rows: [], memory: [], rounds, learned: [] }
+  say('each answers alone, with another model')
+  const alone: Alone[] = [await acquaint(lab)]
+  const finish = async (rows: readonly Row[]): Promise<void> => {
+    const [before, after] = [alone.at(-1)!, await acquaint(lab)]
+    for (const row of rows) result.rows.push({ ...row, drift: driftOf(alone, [before, after], row.members) })
+    alone.push(after)
+  }
   await lab.join('oak')
   const whole = await stand.preview(lab, ['oak'])
   await lab.post('/fleet/v1/models/load', { model: stand.modelName, contextTokens: stand.contextTokens })
-  await measure(lab, ['oak'], [{ cable: unshaped, said: whole }], rounds, result)
+  const solo = await measure(lab, ['oak'], [{ cable: unshaped, said: whole }], rounds)
   result.memory.push(...(await soloMemory(lab, whole)))
   await lab.post('/fleet/v1/models/unload', { model: stand.modelName })
   await lab.leave('oak')
+  await finish(solo)
   for (const count of [2, 3]) {
     const nodes = stand.names.slice(0, count)
     say(`${count} members`)
@@ -60,13 +72,16 @@ export async function predicted(
     const said = await previews(lab, nodes, cables)
     result.learned = said[0]!.said.because.filter((reason) => reason.includes('by its own answers'))
     await stand.formPool(lab, nodes)
-    await measure(lab, nodes, said, rounds, result)
+    const rows = await measure(lab, nodes, said, rounds)
     result.memory.push(...(await poolMemory(lab, said[0]!.said)))
     await stand.endPool(lab)
     for (const name of nodes) await lab.leave(name)
+    await finish(rows)
   }
   return result
 }
+
+type Row = Omit<PredictedRow, 'drift'>
 
 interface Said {
   cable: Cable
@@ -89,8 +104,7 @@ async function measure(
   nodes: readonly string[],
   said: readonly Said[],
   rounds: number,
-  result: Predicted,
-): Promise<void> {
+): Promise<Row[]> {
   const by = said.map(() => [] as stand.Speeds[])
   await stand.answered(lab, stand.question())
   for (let round = 0; round < rounds; round++) {
@@ -102,16 +116,16 @@ async function measure(
     }
   }
   lab.lay(unshaped)
-  said.forEach(({ cable, said: { link, members, decodeTokS, prefillTokS } }, at) => {
+  return said.map(({ cable, said: { link, members, decodeTokS, prefillTokS } }, at) => {
     const measured = (which: 'decodeTokS' | 'prefillTokS') => median(by[at]!.map((one) => one[which]))
-    result.rows.push({
+    return {
       members: nodes.length,
       cable: cable.name,
       link: link && { MBPerS: link.bytesS / 1e6, rttMs: link.latencyMs * 2 },
       layers: members.map((member) => member.layers),
       decodeTokS: { predicted: decodeTokS.expected, measured: measured('decodeTokS') },
       prefillTokS: { predicted: prefillTokS.expected, measured: measured('prefillTokS') },
-    })
+    }
   })
 }
 

@@ -8,6 +8,11 @@ import type { WireFigures, WireRow } from './wire-cost.ts'
 export const near = 0.2
 
 export const ratioOf = ({ predicted, measured }: Pair): number => predicted / measured
+/** The same, had the machines been as quick as the hub knew them. */
+const atDrift = ({ predicted, measured }: Pair, drift: number): Pair => ({
+  predicted: predicted * drift,
+  measured,
+})
 export const isNear = (pair: Pair): boolean => Math.abs(ratioOf(pair) - 1) <= near
 
 /** Columns as wide as their longest cell; the first to the left, the others to the right. */
@@ -26,12 +31,14 @@ const pair = (one: Pair, text: (value: number) => string): string[] => [
 ]
 
 export function predictedText({ rows, memory, rounds, learned }: Predicted): string {
-  const line = ({ members, cable, link, layers, decodeTokS, prefillTokS }: PredictedRow): string[] => [
+  const line = ({ members, cable, link, layers, decodeTokS, prefillTokS, drift }: PredictedRow): string[] => [
     `${members}, ${cable}`,
     link ? `${link.MBPerS.toFixed(0)} MB/s, ${link.rttMs.toFixed(2)} ms` : '',
     layers.join('+'),
     ...pair(decodeTokS, speed),
+    drift.decode.toFixed(2),
     ...pair(prefillTokS, speed),
+    drift.prefill.toFixed(2),
   ]
   const memoryLine = ({ members, node, bytes }: MemoryRow): string[] => [
     `${members}, ${node}`,
@@ -42,6 +49,11 @@ export function predictedText({ rows, memory, rounds, learned }: Predicted): str
     ...memory.map(({ bytes }) => bytes),
   ]
   const good = all.filter(isNear).length
+  const atDrifts = rows.flatMap(({ decodeTokS, prefillTokS, drift }) => [
+    atDrift(decodeTokS, drift.decode),
+    atDrift(prefillTokS, drift.prefill),
+  ])
+  const goodAtDrift = atDrifts.filter(isNear).length
   return [
     columns([
       [
@@ -51,15 +63,19 @@ export function predictedText({ rows, memory, rounds, learned }: Predicted): str
         'decode tok/s said',
         'is',
         'ratio',
+        'machines',
         'prefill said',
         'is',
         'ratio',
+        'machines',
       ],
       ...rows.map(line),
     ]),
     learned.map((reason) => `${reason}\n`).join(''),
     columns([['members, node', 'memory MB said', 'is', 'ratio'], ...memory.map(memoryLine)]),
-    `${good} of ${all.length} within ${near * 100} % (the others are marked !); medians of ${rounds} rounds\n`,
+    `${good} of ${all.length} within ${near * 100} % (the others are marked !); medians of ${rounds} rounds`,
+    `"machines": how quick they were alone in those minutes, against what the hub had learned of them`,
+    `at that speed ${goodAtDrift} of ${atDrifts.length} speeds are within ${near * 100} %\n`,
   ].join('\n')
 }
 
