@@ -8,7 +8,7 @@ import type { WireFigures, WireRow } from './wire-cost.ts'
 export const near = 0.2
 
 export const ratioOf = ({ predicted, measured }: Pair): number => predicted / measured
-/** The same, had the machines been as quick as the hub knew them. */
+/** What would have been said, had the hub known how quick the machines were in those minutes. */
 const atDrift = ({ predicted, measured }: Pair, drift: number): Pair => ({
   predicted: predicted * drift,
   measured,
