@@ -2,23 +2,26 @@ import { asHolonError } from '../core/errors.ts'
 import { silentLog } from '../core/log.ts'
 import { createDrivers } from '../engines/index.ts'
 import { chips } from '../facts/index.ts'
-import { type Machine, machineFromProfile, parseMachines } from '../planner/index.ts'
+import { type Machine, machineFromProfile, type Pace, parseMachines } from '../planner/index.ts'
 import { profileMachine } from '../profile/profile-machine.ts'
-import type { MachineProfile } from '../protocol/machine.ts'
 import type { NodeState } from '../protocol/node.ts'
+import type { Paces } from '../protocol/paces.ts'
 import type { Cli } from './shell.ts'
 
 /**
  * The machines a plan is for: hardware by name, nodes of the running fleet by name, or this machine. Without a wish
- * it is the whole fleet when a hub runs here, else this machine.
+ * it is the whole fleet when a hub runs here, else this machine. Of nodes it is known how quick they turned out to be.
+ * @param model what is planned for, as the fleet may know it; null for models of any kind
  */
-export async function planMachines(cli: Cli, on: string | undefined): Promise<Machine[]> {
+export async function planMachines(
+  cli: Cli,
+  on: string | undefined,
+  model: string | null,
+): Promise<Machine[]> {
   if (on === undefined) {
-    const fleet = await fleetNodes(cli)
-    const known = fleet.filter((node) => node.profile !== null)
-    if (known.length > 0)
-      return known.map((node) => machineFromProfile(node.profile as MachineProfile, node.name))
-    return [await thisMachine(cli)]
+    const nodes = await fleetNodes(cli)
+    const machines = await asMachines(cli, nodes, model)
+    return machines.length > 0 ? machines : [await thisMachine(cli)]
   }
   const machines: Machine[] = []
   let fleet: NodeState[] | null = null
@@ -32,9 +35,10 @@ export async function planMachines(cli: Cli, on: string | undefined): Promise<Ma
     }
     if (/^[\w.-]+$/.test(part)) {
       fleet ??= await fleetNodes(cli)
-      const node = fleet.find((candidate) => candidate.name === part || candidate.id === part)
-      if (node?.profile) {
-        machines.push(machineFromProfile(node.profile, node.name))
+      const named = fleet.filter((candidate) => candidate.name === part || candidate.id === part)
+      const [node] = await asMachines(cli, named, model)
+      if (node) {
+        machines.push(node)
         continue
       }
     }
@@ -44,6 +48,20 @@ export async function planMachines(cli: Cli, on: string | undefined): Promise<Ma
     }
   }
   return machines
+}
+
+/** Those that told their hardware. */
+async function asMachines(
+  { hub }: Cli,
+  nodes: readonly NodeState[],
+  model: string | null,
+): Promise<Machine[]> {
+  if (nodes.every(({ profile }) => profile === null)) return []
+  const { paces } = await hub().post<{ paces: Paces }>('/fleet/v1/paces', { model })
+  return nodes.flatMap(({ id, name, profile }) => {
+    const pace: Pace | null = paces.find(({ node }) => node === id) ?? null
+    return profile === null ? [] : [{ ...machineFromProfile(profile, name), pace }]
+  })
 }
 
 async function thisMachine({ config }: Cli): Promise<Machine> {

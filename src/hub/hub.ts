@@ -14,6 +14,7 @@ import { createApp } from './api/app.ts'
 import { EventFeed } from './api/events.ts'
 import { explainOperations } from './api/explain-operation.ts'
 import { fleetOperations } from './api/operations.ts'
+import { paceOperation } from './api/pace-operation.ts'
 import { queueOperation } from './api/queue.ts'
 import { advertise } from './auth/advertise.ts'
 import { Gate } from './auth/gate.ts'
@@ -37,6 +38,7 @@ import { Pools } from './pools/pools.ts'
 import { Fleet } from './registry/fleet.ts'
 import { type LevelPolicy, Scheduler } from './scheduler/scheduler.ts'
 import { KeyBook } from './store/key-book.ts'
+import { LessonBook } from './store/lesson-book.ts'
 import { RevisionWatch } from './store/revision-watch.ts'
 import type { Subject } from './store/revisions.ts'
 import { Store } from './store/store.ts'
@@ -97,6 +99,7 @@ class RunningHub implements Hub {
   private readonly events: EventFeed
   private readonly catalogue: Catalogue
   private readonly scheduler: Scheduler
+  private readonly lessons: LessonBook
   private readonly gateway: Gateway
   private readonly dialects: Dialects
   private readonly links: LinkBook
@@ -137,6 +140,10 @@ class RunningHub implements Hub {
     })
     this.fleet.subscribe((node) => this.catalogue.index.changed(node))
     this.scheduler = new Scheduler({ catalogue: this.catalogue, clock, level: config.level })
+    this.lessons = new LessonBook({
+      ...{ dir: this.store.dir, clock, log },
+      learned: () => this.scheduler.learned(),
+    })
     this.gateway = new Gateway({
       nodes,
       scheduler: this.scheduler,
@@ -197,7 +204,8 @@ class RunningHub implements Hub {
     const certificate = await this.certificates?.start()
     await this.store.start()
     try {
-      await Promise.all([this.catalogue.load(), this.keys.load()])
+      const [lessons] = await Promise.all([this.lessons.read(), this.catalogue.load(), this.keys.load()])
+      this.scheduler.recall(lessons)
       this.requireKeys()
       this.server = this.build(certificate)
       this.url = await listenOn(this.server, host, port)
@@ -207,6 +215,7 @@ class RunningHub implements Hub {
       throw error
     }
     this.revisions.start()
+    this.lessons.keep()
     this.store.event('hub.started', { version: this.options.config.version, url: this.url })
     this.keepHistory()
     void this.pools.start()
@@ -255,6 +264,7 @@ class RunningHub implements Hub {
     this.keys.close()
     this.gate.close()
     await this.gateway.close()
+    await this.lessons.close()
     if (this.url !== '') this.store.event('hub.stopped', {})
     await this.store.close()
   }
@@ -305,6 +315,7 @@ class RunningHub implements Hub {
         ...management,
         ...catalogueOperations(this.catalogue, () => this.gate.admissions.names()),
         ...explainOperations(this.scheduler),
+        paceOperation({ nodes, catalogue: this.catalogue, scheduler: this.scheduler }),
         ...poolOperations(this.pools),
         ...this.gate.operations(),
         ...keyOperations({ keys: this.keys, book: this.keyBook, catalogue: this.catalogue }),

@@ -1,8 +1,11 @@
 /** What a hub says of pools before anything starts: previews, refusals, and what it knows of links. */
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Paces } from '../../src/protocol/paces.ts'
 import { linksResponse, type PoolPreview, poolPreview } from '../../src/protocol/pools.ts'
 import { ethernet, fakePoolEngine } from '../fakes/fake-pool-members.ts'
-import { eventually } from '../support/cli.ts'
+import { eventually, runCli } from '../support/cli.ts'
 import { aModel } from './fake-node.ts'
 import { GB, PoolStand, type Refusal } from './pool-stand.ts'
 
@@ -81,7 +84,19 @@ describe('preview', () => {
       /a-mac decodes at 0\.\d\d of the calculated speed, by its own answers of llama-3\.1-8b/,
     )
     expect(after?.decodeTokS.expected).toBeLessThan(before?.decodeTokS.expected ?? 0)
-  })
+
+    // The next life of the hub knows it before anything is asked, and tells it to plans that are made elsewhere.
+    await stand.restartHub()
+    expect((await pool())?.because.join('; ')).toMatch(/a-mac decodes at 0\.\d\d of the calculated speed/)
+    const { paces } = (await stand.call<{ paces: Paces }>('/fleet/v1/paces', { model: 'big' })).body
+    expect(paces).toMatchObject([{ node: 'a', prefill: null, ofThisModel: false, models: ['llama-3.1-8b'] }])
+    const plan = ['plan', 'llama-3.1-8b', '--quant', 'Q4_K_M', '--on']
+    const env = { HOLON_HUB: stand.url, HOLON_HOME: join(tmpdir(), 'holon-no-home-of-a-hub') }
+    expect((await runCli([...plan, 'a-mac'], env)).stdout).toMatch(
+      /- a-mac decodes at 0\.\d\d of the calculated/,
+    )
+    expect((await runCli([...plan, 'b-mac'], env)).stdout).not.toContain('of the calculated')
+  }, 60_000)
 
   test('says why not when the machines cannot hold it, at a longer context too', async () => {
     const { placements, recommended } = await preview({ nodes: ['a-mac', 'b-mac'], contextTokens: 131_072 })

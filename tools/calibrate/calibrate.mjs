@@ -10,6 +10,7 @@ const report = calibrate(
     constants: 'src/planner/constants.generated.ts',
     report: 'calibration/report.json',
     page: 'docs/reference/accuracy.md',
+    readme: 'README.md',
   },
   (what) => process.stderr.write(`${what}\n`),
 )

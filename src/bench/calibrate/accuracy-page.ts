@@ -84,3 +84,37 @@ export function accuracyPage(report: AccuracyReport): string {
     '',
   ].join('\n')
 }
+
+/** What the README shows of it: from its first table to its last. */
+export function readmeTables({ inSample, leaveOneSourceOut, memory }: AccuracyReport): string {
+  const line = (name: string, { n, medianAbsPct, within25Pct }: ErrorSummary): string =>
+    `| ${name} | ${n} | ${percent(medianAbsPct)} | ${percent(within25Pct)} |`
+  return [
+    '| | rows | median error | within 25 % |',
+    '|---|---|---|---|',
+    line('decode, one machine', leaveOneSourceOut.decode),
+    line('decode, pooled', leaveOneSourceOut.pooled),
+    line('prefill', leaveOneSourceOut.prefill),
+    line('memory', memory),
+    '',
+    '<details>',
+    '<summary>By engine and by source</summary>',
+    '',
+    '### Decode by engine',
+    '',
+    ...byGroup('engine as stated', inSample.byEngine, leaveOneSourceOut.byEngine),
+    '',
+    '### Decode by source',
+    '',
+    ...byGroup('source', inSample.bySource, leaveOneSourceOut.bySource),
+    '',
+  ].join('\n')
+}
+
+/** The README with these tables in place of those it has. @throws when it has none */
+export function withTables(readme: string, tables: string): string {
+  const from = readme.indexOf('| | rows | median error')
+  const to = readme.indexOf('</details>', from)
+  if (from < 0 || to < 0) throw new Error('the README has no table of errors to replace')
+  return `${readme.slice(0, from)}${tables}\n${readme.slice(to)}`
+}

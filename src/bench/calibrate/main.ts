@@ -3,12 +3,13 @@ import { type Effects, totalSeconds } from '../../planner/index.ts'
 import type { Row } from '../validate/row.ts'
 import { type ErrorSummary, summarise } from '../validate/score.ts'
 import { readRows, validate } from '../validate/validate.ts'
-import { accuracyPage, type ErrorTable } from './accuracy-page.ts'
+import { accuracyPage, type ErrorTable, readmeTables, withTables } from './accuracy-page.ts'
 import { type CrossValidated, crossValidate, fitAll, type Held, intervalsFrom } from './calibrate.ts'
 import { decodeTarget, prefillTarget, type Target } from './observations.ts'
 
 /**
- * `npm run calibrate`: calibration/calibration.csv -> src/planner/constants.generated.ts calibration/report.json and docs/reference/accuracy.md.
+ * `npm run calibrate`: calibration/calibration.csv -> src/planner/constants.generated.ts, calibration/report.json,
+ * docs/reference/accuracy.md and the README's tables of errors.
  * Run from the root of the project, after a build. Deterministic: the same rows give the same bytes.
  */
 
@@ -17,6 +18,7 @@ export interface CalibrationPaths {
   constants: string
   report: string
   page: string
+  readme: string
 }
 
 const pairs = (held: readonly Held[]) =>
@@ -89,6 +91,7 @@ export function calibrate(paths: CalibrationPaths, onProgress: (what: string) =>
   }
   writeFileSync(paths.report, `${JSON.stringify(report, null, 1)}\n`)
   writeFileSync(paths.page, accuracyPage(report))
+  writeFileSync(paths.readme, withTables(readFileSync(paths.readme, 'utf8'), readmeTables(report)))
   return report
 }
 

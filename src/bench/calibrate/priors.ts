@@ -44,6 +44,7 @@ const decodeSpread: Record<string, Spread> = {
     draft: 0.5,
   },
   kv: { vendor: 0.2, tier: 0.1, family: 0.2, chip: 0.1, backend: 0.3, engine: 0.3, kv: 0.3, flash: 0.4 },
+  attention: { flash: 0.3 },
   // Kept close to the counts: few pools are published, and each has its own cabling.
   hop: { engine: 0.3, wrapper: 0.3, transport: 0.3 },
   allreduce: { engine: 0.3, wrapper: 0.3, transport: 0.3 },
@@ -56,6 +57,7 @@ export const decodePriors: Priors = {
     unpack: { mean: ln(0.8), sd: 0.5 },
     layers: { mean: 0, sd: 0.7 },
     kv: { mean: ln(1.35), sd: 0.2 },
+    attention: { mean: 0, sd: 0.3 },
     batch: { mean: ln(3), sd: 1 },
     token: { mean: ln(0.3), sd: 1 },
     spill: { mean: ln(1.5), sd: 0.5 },
@@ -70,6 +72,8 @@ export const decodePriors: Priors = {
       return ln(0.71 / 0.45)
     // Without flash attention the scores are written to memory and read back, and values are read across rows.
     if (term === 'kv' && key === 'flash:off') return ln(2)
+    // As matrix products, which a processor does quicker than llama.cpp's fused kernel for it.
+    if (term === 'attention' && key === 'flash:off') return ln(0.45)
     return 0
   },
   noise: 0.1,

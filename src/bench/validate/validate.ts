@@ -69,10 +69,19 @@ export function readRows(text: string): {
   const skipped: { id: string; reason: string }[] = []
   records.forEach((record, i) => {
     const outcome = readRow({ ...record, id: record.id || `row ${i + 2}` })
-    if ('row' in outcome) rows.push(outcome.row)
-    else skipped.push(outcome)
+    const reason = 'row' in outcome ? whyNothingToCompare(outcome.row) : outcome.reason
+    if (reason !== null) skipped.push({ id: 'row' in outcome ? outcome.row.id : outcome.id, reason })
+    else if ('row' in outcome) rows.push(outcome.row)
   })
   return { total: records.length, rows, skipped }
+}
+
+function whyNothingToCompare({ measured, memoryKind, contextStated }: Row): string | null {
+  if (measured.decodeTokS !== null || measured.prefillTokS !== null) return null
+  if (measured.memoryBytes === null) return 'no measured value to compare with'
+  if (memoryKind === 'kv') return 'the memory figure covers the KV cache alone'
+  if (contextStated || memoryKind === 'weights') return null
+  return 'the memory figure does not say for which context it was taken'
 }
 
 interface Scored {
@@ -164,11 +173,7 @@ function grouped(scored: readonly Scored[], key: (row: Row) => string): Record<s
 export function validate(text: string, options: ValidateOptions = {}): ValidationReport {
   const { total, rows, skipped } = readRows(text)
   const held = options.crossValidate ? heldOutSpeeds(rows, options.crossValidate, options.onProgress) : null
-  const all = rows.map((row) => scoreRow(row, held?.get(row) ?? null))
-  const scored = all.filter((entry) => entry.decode || entry.prefill || entry.memory)
-  for (const entry of all) {
-    if (!scored.includes(entry)) skipped.push({ id: entry.row.id, reason: nothingToCompare(entry.row) })
-  }
+  const scored = rows.map((row) => scoreRow(row, held?.get(row) ?? null))
   const solo = scored.filter((entry) => entry.row.nodes === 1)
   const pooled = scored.filter((entry) => entry.row.nodes > 1)
   return {
@@ -188,13 +193,6 @@ export function validate(text: string, options: ValidateOptions = {}): Validatio
       pooledPct: sharePct(pooled.map((entry) => entry.decodeInside)),
     },
     crossValidated: options.crossValidate ?? null,
-    ...(options.rows ? { predictions: all.map((entry) => entry.prediction) } : {}),
+    ...(options.rows ? { predictions: scored.map((entry) => entry.prediction) } : {}),
   }
-}
-
-function nothingToCompare(row: Row): string {
-  if (row.measured.memoryBytes === null) return 'no measured value to compare with'
-  return row.memoryKind === 'kv'
-    ? 'the memory figure covers the KV cache alone'
-    : 'the memory figure does not say for which context it was taken'
 }

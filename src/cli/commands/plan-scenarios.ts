@@ -54,7 +54,7 @@ export function registerPlanScenarios(plan: Command, shell: Shell): void {
 }
 
 async function oneMachine(cli: Cli, on: string | undefined): Promise<Machine> {
-  const machines = await planMachines(cli, on ?? 'this')
+  const machines = await planMachines(cli, on ?? 'this', null)
   if (machines.length !== 1)
     throw new HolonError('usage', `${machines.length} machines are named; this question is about one.`, {
       hint: 'For example --on m4-max-40c:128gb.',
@@ -123,7 +123,7 @@ async function sweep(cli: Cli, model: string, flags: ScenarioFlags): Promise<num
   const { printer } = cli
   const given = (await modelFromPlace(model, flags.quant)) ?? undefined
   const request = readRequest({ model, quant: flags.quant, contextTokens: 4096 }, given)
-  const steps = contextSweep(request, await planMachines(cli, flags.on))
+  const steps = contextSweep(request, await planMachines(cli, flags.on, model))
   if (printer.json) {
     printer.document({ model: request.model.id, quant: request.quant.id, steps })
     return 0

@@ -86,7 +86,7 @@ export function registerPlan(program: Command, shell: Shell): void {
           return 0
         }
         const draft = flags.draft === undefined ? null : parseDraft(flags.draft)
-        const machines = await planMachines(cli, flags.on)
+        const machines = await planMachines(cli, flags.on, model)
         const made = plan(request, machines)
         const more: Details = {
           of: (placement) => placementDetails(placement, draft),

@@ -45,6 +45,8 @@ export interface Rules {
 /** The nearest are remembered, to explain the choice by. */
 export const mostRemembered = 8
 const noRank = 99
+/** The class of a model that is not in memory and exceeds all of what models may take on the machine. */
+export const tooBig = 2
 
 /** The outcome; one object, used again for every choice. */
 export class Verdict {
@@ -80,7 +82,7 @@ export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict):
   for (let index = 0; index < gauges.length; index++) {
     const at = places[index]!
     if (nowS >= numbers.gauges.values[at + hot.dueS]!) refresh(gauges[index]!)
-    if (hasPassed && passed.has(gauges[index]!.placement.node.handle.id)) continue
+    if (hasPassed && isNoSecondTry(gauges[index]!, passed)) continue
     if (able !== null && !able(gauges[index]!)) continue
     verdict.considered++
     predictFinish(numbers, at, size, mark, nowS, scratch)
@@ -102,6 +104,14 @@ export function holdContest(entrants: Entrants, rules: Rules, verdict: Verdict):
     winners[group] = index
   }
   settle(entrants, rules, verdict)
+}
+
+/**
+ * It failed this request already, or would surely refuse to load the model: the caller would be told that the model is too
+ * big for a machine, and not what broke where it does run.
+ */
+function isNoSecondTry(gauge: Gauge, passed: ReadonlySet<string>): boolean {
+  return passed.has(gauge.placement.node.handle.id) || (gauge.get('rank') & tooBig) !== 0
 }
 
 /** A load serves many requests, so a bit of quality may take twice as long there. Seconds. */

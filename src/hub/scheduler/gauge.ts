@@ -53,8 +53,8 @@ export class Gauge {
   prefillBasis: Basis = 'modelled'
   loadBasis: Basis = 'modelled'
   estimate: SpeedEstimate | null = null
-  readonly decode = new Measured()
-  readonly prefill = new Measured()
+  decode = new Measured()
+  prefill = new Measured()
   measuredLoadS: number | null = null
 
   /** The usual time between two requests sent here, seconds; 0 before the second. */

@@ -2,9 +2,11 @@
 import type { FleetNode, Placement } from '../catalogue/edition.ts'
 import { Gauge, NodeGauge } from './gauge.ts'
 import { HotNumbers } from './hot-numbers.ts'
+import { type Lesson, lessonOf, stillGood, teach } from './lesson.ts'
 import { Usual } from './usual.ts'
 
 const sweepAbove = 20_000
+const keyOf = (nodeId: string, modelId: string): string => `${nodeId}\n${modelId}`
 
 export class Gauges {
   readonly numbers = new HotNumbers()
@@ -12,19 +14,24 @@ export class Gauges {
   private readonly nodes = new Map<string, NodeGauge>()
   private readonly usual = new Map<string, Usual>()
   private readonly placed = new Map<number, Gauge>()
+  /** Of an earlier life of the hub, by node and model, until they are asked for. */
+  private readonly lessons = new Map<string, Lesson>()
   private stale: NodeGauge[] = []
   private sweepAt = sweepAbove
 
   /** @returns the gauge, and whether its placement is another than before, so that its numbers must be made anew */
   of(placement: Placement): { gauge: Gauge; isNew: boolean } {
     const { node, model, edition } = placement
-    const key = `${node.handle.id}\n${model.id}`
+    const key = keyOf(node.handle.id, model.id)
     let gauge = this.gauges.get(key)
     if (gauge === undefined || gauge.placement.edition !== edition) {
       if (gauge !== undefined) this.drop(gauge)
       else if (this.gauges.size >= this.sweepAt) this.sweep()
       const of = this.usualOf(edition.identity.canonical)
       gauge = new Gauge(placement, this.ofNode(node), of, this.numbers)
+      const lesson = this.lessons.get(key)
+      this.lessons.delete(key)
+      if (lesson !== undefined) teach(gauge, lesson)
       this.gauges.set(key, gauge)
       this.placed.set(gauge.at, gauge)
       return { gauge, isNew: true }
@@ -32,6 +39,25 @@ export class Gauges {
     const isNew = gauge.placement !== placement
     gauge.placement = placement
     return { gauge, isNew }
+  }
+
+  recall(lessons: readonly Lesson[]): void {
+    for (const lesson of lessons) {
+      const key = keyOf(lesson.node, lesson.model)
+      if (!this.gauges.has(key)) this.lessons.set(key, lesson)
+    }
+  }
+
+  /** Whether an earlier life learned of it, and this one has not asked for it yet. */
+  isRecalled({ node, model }: Placement): boolean {
+    return this.lessons.has(keyOf(node.handle.id, model.id))
+  }
+
+  /** All that is worth keeping for the next life. */
+  learned(nowS: number): Lesson[] {
+    const own = [...this.gauges.values()].map((gauge) => lessonOf(gauge, nowS))
+    const earlier = [...this.lessons.values()].map((lesson) => stillGood(lesson, nowS))
+    return [...own, ...earlier].filter((lesson) => lesson !== null)
   }
 
   /** Of one node; empty for one that was never asked for anything. */

@@ -13,10 +13,32 @@ const doubt = 0.5
 /** Further off than this is an accident: a suspended machine, a clock that jumped. */
 const mostOff = Math.log(50)
 
+/** What remains of it when the hub ends. */
+export interface Kept {
+  meanLog: number
+  weight: number
+  /** Seconds since the epoch. */
+  atS: number
+}
+
 export class Measured {
   private meanLog = 0
   private weight = 0
   private atS = 0
+
+  static of({ meanLog, weight, atS }: Kept): Measured {
+    const measured = new Measured()
+    measured.meanLog = Math.max(-mostOff, Math.min(mostOff, meanLog))
+    measured.weight = Math.min(weight, memory)
+    measured.atS = atS
+    return measured
+  }
+
+  /** Null when nothing was measured. */
+  kept(): Kept | null {
+    const { meanLog, weight, atS } = this
+    return weight === 0 ? null : { meanLog, weight, atS }
+  }
 
   /** @param ratio measured seconds over predicted seconds */
   observe(ratio: number, nowS: number): void {

@@ -2,6 +2,7 @@
 import { USUAL_DRIVE_BYTES_PER_S } from '../../planner/index.ts'
 import type { NodeModel, RunningModel } from '../../protocol/model.ts'
 import type { NodeState } from '../../protocol/node.ts'
+import { tooBig } from './contest.ts'
 import type { Gauge } from './gauge.ts'
 import { coolingS } from './predict-finish.ts'
 import { guessSpeed, type SpeedEstimates } from './speed-estimate.ts'
@@ -37,7 +38,7 @@ export function refreshGauge(gauge: Gauge, estimates: SpeedEstimates, nowS: numb
 function rankOf(model: NodeModel, state: NodeState): number {
   const isTooBig = model.state !== 'ready' && model.sizeBytes > state.memory.budgetBytes
   const isTrusted = state.state === 'ready'
-  return (isTrusted ? 0 : 8) + (model.state === 'failed' ? 4 : 0) + (isTooBig ? 2 : 0)
+  return (isTrusted ? 0 : 8) + (model.state === 'failed' ? 4 : 0) + (isTooBig ? tooBig : 0)
 }
 
 function takeState(gauge: Gauge, model: NodeModel, nowS: number): void {
@@ -84,7 +85,8 @@ function takeEstimate(gauge: Gauge, estimates: SpeedEstimates, running: RunningM
   // Come back soon for what is being worked out.
   if (planned === undefined) gauge.set('dueS', 0)
   const before = gauge.estimate
-  const next = planned ?? guessSpeed(model)
+  // What an earlier life of the hub worked out stands until this one has.
+  const next = planned ?? (planned === undefined ? before : null) ?? guessSpeed(model)
   if (before !== null && before !== next) {
     gauge.decode.rebase(before.decode0 / next.decode0)
     gauge.prefill.rebase(before.prefill0 / next.prefill0)

@@ -28,6 +28,17 @@ describe('choosing by the predicted finish', () => {
     }
   })
 
+  // A pool that broke sent its request to a member that could not hold the model, whose refusal the caller then read.
+  test('sends what failed to no machine that the model is surely too big for', () => {
+    const nodes = [node('pool', ['m']), node('member', ['m', { state: 'disk', sizeBytes: 9e12 }])]
+    const { choose } = startScheduler(nodes)
+    expect(choose('m').node.id).toBe('pool')
+    expect(() => choose('m', {}, 'production', new Set(['pool']))).toThrow(
+      'No machine that has "m" can answer now',
+    )
+    expect(startScheduler(nodes.slice(1)).choose('m').node.id).toBe('member')
+  })
+
   test('prefers the less busy of two equals, and goes back when that is over', () => {
     const { choose, scheduler } = startScheduler([node('a', ['m']), node('b', ['m'])])
     const first = scheduler.claim(choose('m'))

@@ -20,6 +20,7 @@ import { type Demand, nothingMore } from './demand.ts'
 import type { Gauge } from './gauge.ts'
 import { Gauges } from './gauges.ts'
 import { type Conditions, conditionsOf, learnFrom, learnLoad } from './learn.ts'
+import type { Lesson } from './lesson.ts'
 import { paceOf } from './pace.ts'
 import { PrefixAffinity } from './prefix-affinity.ts'
 import { refreshGauge, takeMeasured } from './refresh-gauge.ts'
@@ -227,10 +228,24 @@ export class Scheduler {
   /** How quick a node turned out to be, for plans of a model on it; null while nothing was measured. */
   paceOf(nodeId: string, modelId: string): Pace | null {
     this.nowS = this.options.clock.now() / 1000
+    const { index } = this.options.catalogue
+    index.refresh()
+    for (const placement of index.find(nodeId)?.placements ?? [])
+      if (this.gauges.isRecalled(placement)) this.gaugeOf(placement)
     const gauges = this.gauges.on(nodeId)
     // Those that nobody asked for since the planner was done still stand on a guess.
     for (const gauge of gauges) this.refresh(gauge)
     return paceOf(gauges, modelId, this.nowS)
+  }
+
+  /** Takes in what an earlier life of the hub learned. Before the first choice. */
+  recall(lessons: readonly Lesson[]): void {
+    this.gauges.recall(lessons)
+  }
+
+  /** What this life would leave to the next. */
+  learned(): Lesson[] {
+    return this.gauges.learned(this.options.clock.now() / 1000)
   }
 
   private readonly refresh = (gauge: Gauge): void => refreshGauge(gauge, this.estimates, this.nowS)

@@ -6,8 +6,9 @@ import { type Member, nominalBandwidth, nominalFlops, type Setup } from './setup
 import type { Term } from './terms.ts'
 
 /**
- * One decode step: weights and KV cache read at some share of the bandwidth, arithmetic of unpacking the quant,
- * and a fixed cost per layer (kernel launches, routing, synchronisation) that no bandwidth makes smaller.
+ * One decode step: weights and KV cache read at some share of the bandwidth (a processor walks the cache at the pace of its
+ * cores), arithmetic of unpacking the quant, and a fixed cost per layer (kernel launches, routing, synchronisation) that no
+ * bandwidth makes smaller.
  */
 
 const UNIT_LAYER_S = 100e-6
@@ -93,7 +94,32 @@ function decodeKeys(setup: Setup, member: Member): KeyLists {
       `${flash}/${backend}`,
       `${flash}/${family}`,
     ],
+    attention: [flash],
     batch: [`vendor:${vendor}`, `engine:${engine.family}`, ...(model.moe ? ['moe'] : [])],
+  }
+}
+
+/**
+ * Operations that a processor could do in the time that llama.cpp's attention takes there for one 16-bit byte of the cache.
+ * Cores, not memory, set that pace: 98 and 76 with two models on one core of an EPYC 9005, 65 and 98 with two on a Ryzen
+ * 7950X (the `cpudepth` rows of the calibration). A card reads the cache about as fast as it reads weights.
+ */
+const CACHE_OPS_PER_BYTE = 80
+
+function cacheTerm(setup: Setup, member: Member, keys: KeyLists, cut: number): Term {
+  const { model, depth, batch } = setup
+  if (member.hardware.chip.kind === 'cpu' && setup.engine.family === 'llama.cpp')
+    return {
+      name: 'attention',
+      seconds: (kvBytesRead(model, depth) * batch * cut * CACHE_OPS_PER_BYTE) / nominalFlops(member),
+      keys: keys.attention!,
+      counted: `bytes of KV cache at ${CACHE_OPS_PER_BYTE} operations each over the nominal rate`,
+    }
+  return {
+    name: 'kv',
+    seconds: (kvBytesRead(model, depth, setup.kvBits) * batch * cut) / nominalBandwidth(member),
+    keys: keys.kv!,
+    counted: 'bytes of KV cache read over nominal bandwidth',
   }
 }
 
@@ -110,8 +136,6 @@ export function memberDecodeTerms(
   const spilled = spillShare(setup, member, layerShare)
   const gain = setup.draft ? DRAFT_GAIN : 1
   const cut = ((layerShare / tensorWays) * (1 - spilled)) / gain
-  const kvCut = layerShare / Math.min(tensorWays, model.kv.shards)
-  const kv = kvBytesRead(model, setup.depth, setup.kvBits) * batch
   const keys = keyLists(setup, member, 'decode', () => decodeKeys(setup, member))
   const terms: Term[] = [
     {
@@ -132,12 +156,7 @@ export function memberDecodeTerms(
       keys: keys.layers!,
       counted: 'layers at 0.1 ms each',
     },
-    {
-      name: 'kv',
-      seconds: (kv * kvCut) / bandwidth,
-      keys: keys.kv!,
-      counted: 'bytes of KV cache read over nominal bandwidth',
-    },
+    cacheTerm(setup, member, keys, layerShare / Math.min(tensorWays, model.kv.shards)),
     {
       name: 'spill',
       seconds:
