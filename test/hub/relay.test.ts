@@ -85,7 +85,8 @@ describe('an engine that fails', () => {
       code: 'engine_failed',
       source: 'engine',
     })
-    expect(stand.engine.seen.length - before).toBe(2)
+    // Once more where the first one met a connection that was kept: it might have been its end.
+    expect([2, 3]).toContain(stand.engine.seen.length - before)
   })
 
   test.each(['!die-mid', '!cut', '!half', '!llama-error'])(

@@ -46,6 +46,9 @@ export class EngineRelay {
         method,
         headers: { ...headers, ...lease.headers },
         body: method === 'POST' ? request : null,
+        // llama-server ends its side a moment after a stream, whatever it says of keeping it. A request that meets that
+        // end fails, and as its body is not kept here it cannot be sent anew; on loopback a new connection costs little.
+        reset: true,
       },
       new Answer(response),
     )

@@ -72,7 +72,8 @@ async function ask({ id, body, tellFirst }: Errand & { kind: 'ask' }): Promise<A
   })
   try {
     const response = await fetch(`${url}/v1/completions`, {
-      ...{ method: 'POST', headers },
+      // llama-server ends its side a moment after a stream, and fetch may send the next question into that end.
+      ...{ method: 'POST', headers: { ...headers, connection: 'close' } },
       body: JSON.stringify({ stream: true, stream_options: { include_usage: true }, ...body }),
     })
     if (!response.ok || !response.body) throw new Error(`${response.status} ${await response.text()}`)

@@ -133,6 +133,9 @@ class Visit {
         headers,
         body: JSON.stringify(body),
         signal: this.left.signal,
+        // Some end their side a moment after a stream, though they said that they would keep it (llama-server). The next
+        // request met that end, and the engine was called failed for it. Where there is no TLS, connecting costs little.
+        reset: engine.url.startsWith('http:'),
       })
     } catch (cause) {
       if (this.left.signal.aborted) throw cause

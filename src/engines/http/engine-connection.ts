@@ -12,10 +12,19 @@ const readBytes = 32 * 1024
 /** A body up to this size travels in one write with its head. */
 const joinedBytes = 16 * 1024
 const connectMs = 10_000
+/** An end that comes later after a request was meant for it: the engine broke over it, and shall not get it twice unasked. */
+const staleMs = 100
 
 export interface EngineAddress {
   host: string
   port: number
+}
+
+/** A request as it goes over the wire, and who is told of its answer. */
+export interface EngineRequest {
+  head: string
+  body: Buffer
+  handler: Dispatcher.DispatchHandler
 }
 
 /** What a connection tells its pool. */
@@ -23,6 +32,8 @@ export interface ConnectionOwner {
   /** It can take the next request. @param idleMs how long the server keeps it, if it says so */
   free(connection: EngineConnection, idleMs: number | null): void
   gone(connection: EngineConnection): void
+  /** The server closed it while the request was on its way there. @returns whether another connection took it */
+  again(request: EngineRequest): boolean
 }
 
 export class EngineConnection implements AnswerSink {
@@ -32,6 +43,12 @@ export class EngineConnection implements AnswerSink {
   private readonly owner: ConnectionOwner
   private readonly parser: AnswerParser
   private call: Call | null = null
+  /** It has carried an answer before. */
+  private isUsed = false
+  /** What to send anew if a used connection turns out to be closed; null once the engine was heard of. */
+  private unheard: EngineRequest | null = null
+  /** Monotonic milliseconds. */
+  private sentAt = 0
   private idleMs: number | null = null
   /** Set between the end of an answer and the end of the bytes that came with it. */
   private reusable: boolean | null = null
@@ -61,9 +78,12 @@ export class EngineConnection implements AnswerSink {
   }
 
   /** Sends a request and tells `handler` of its answer. Only on a free connection. */
-  send(head: string, body: Buffer, handler: Dispatcher.DispatchHandler): void {
+  send(request: EngineRequest): void {
+    const { head, body, handler } = request
     const call = new Call(this, handler)
     this.call = call
+    this.unheard = this.isUsed ? request : null
+    this.sentAt = performance.now()
     this.idleMs = null
     this.parser.reset()
     handler.onRequestStart?.(call, null)
@@ -82,16 +102,23 @@ export class EngineConnection implements AnswerSink {
     socket.write(whole)
   }
 
-  /** Ends the connection, and with it a request that is under way. */
+  /**
+   * Ends the connection, and with it a request that is under way. But llama-server ends its side a moment after a stream,
+   * whatever it said of keeping it: of a request that met that end, nothing is lost.
+   */
   fail(error: Error): void {
-    const { call } = this
+    const { call, unheard } = this
     this.call = null
+    this.unheard = null
     if (!this.closed) {
       this.closed = true
       this.owner.gone(this)
       this.socket.destroy()
     }
-    call?.failed(error)
+    if (call === null) return
+    const isStale = unheard !== null && !call.aborted && performance.now() - this.sentAt < staleMs
+    if (isStale && this.owner.again(unheard)) call.moved()
+    else call.failed(error)
   }
 
   /** For the call: stops or goes on reading. */
@@ -121,6 +148,7 @@ export class EngineConnection implements AnswerSink {
   private read(bytes: Buffer | null): void {
     if (this.closed) return
     try {
+      if (bytes !== null) this.unheard = null
       // Nobody asked: the server says why it closes an idle connection, or answers twice.
       if (this.call === null) throw coded('ECONNRESET', 'The engine spoke unasked.')
       const clean = bytes === null ? this.parser.end() : this.parser.push(bytes)
@@ -144,6 +172,7 @@ export class EngineConnection implements AnswerSink {
   private conclude(reusable: boolean): void {
     const { call, socket } = this
     this.call = null
+    this.isUsed = true
     this.reusable = null
     // A server that answers before it has read the whole request is not waited for.
     if (reusable && !this.closed && socket.writableLength === 0) {
@@ -200,6 +229,11 @@ class Call implements Dispatcher.DispatchController {
     } catch (error) {
       this.handler.onResponseError?.(this, error as Error)
     }
+  }
+
+  /** Its request is another connection's now, and the handler has that one's call. */
+  moved(): void {
+    this.connection = null
   }
 
   failed(error: Error): void {

@@ -3,7 +3,12 @@
  * used first, so that what is not needed grows old and goes.
  */
 import type { Dispatcher } from 'undici'
-import { type ConnectionOwner, type EngineAddress, EngineConnection } from './engine-connection.ts'
+import {
+  type ConnectionOwner,
+  type EngineAddress,
+  EngineConnection,
+  type EngineRequest,
+} from './engine-connection.ts'
 
 /** How long a free connection is trusted: servers close theirs after five seconds (Node, uvicorn) or more. Milliseconds. */
 const trustMs = 4_000
@@ -37,7 +42,7 @@ export class EnginePool implements ConnectionOwner {
       return true
     }
     const body = bytesOf(options.body)
-    this.take().send(this.headOf(options, body.length), body, handler)
+    this.take().send({ head: this.headOf(options, body.length), body, handler })
     return true
   }
 
@@ -55,6 +60,12 @@ export class EnginePool implements ConnectionOwner {
     if (this.idle.length === 0) this.stopSweep()
   }
 
+  again(request: EngineRequest): boolean {
+    if (this.closed) return false
+    this.open().send(request)
+    return true
+  }
+
   async destroy(): Promise<void> {
     this.closed = true
     this.stopSweep()
@@ -67,6 +78,10 @@ export class EnginePool implements ConnectionOwner {
       if (last.keptUntil > performance.now()) return last
       last.fail(new Error('idle for too long'))
     }
+    return this.open()
+  }
+
+  private open(): EngineConnection {
     const connection = new EngineConnection(this.address, this)
     this.all.add(connection)
     return connection

@@ -2,6 +2,7 @@
  * Weights that a worker has received and keeps, so that the next start of its pool sends fingerprints only. llama.cpp
  * never removes any, so the folder is brought under a limit before each start and after each end, oldest use first.
  */
+import { existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Home } from '../../core/home.ts'
@@ -14,6 +15,12 @@ export const cacheLimitBytes = 64 * GB
 const keepFreeBytes = 10 * GB
 
 export const cacheFolder = (home: Home): string => join(home.cache, 'llama-rpc')
+
+// llama.cpp makes a folder of its own in the one that it is given.
+const filesFolder = (home: Home): string => join(cacheFolder(home), 'rpc')
+
+/** Whether weights of this fingerprint, 16 hexadecimal digits, are there. */
+export const isKept = (home: Home, hash: string): boolean => existsSync(join(filesFolder(home), hash))
 
 /**
  * Makes room for `comingBytes` of weights and says whether they may be kept.
@@ -32,8 +39,7 @@ export async function makeRoom(
 
 /** Removes the least recently used until `limitBytes` are left. Never throws. Returns the bytes that are left. */
 export async function trimCache(home: Home, limitBytes: number): Promise<number> {
-  // llama.cpp makes a folder of its own in the one that it is given.
-  const folder = join(cacheFolder(home), 'rpc')
+  const folder = filesFolder(home)
   const files: { path: string; bytes: number; usedMs: number }[] = []
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name)

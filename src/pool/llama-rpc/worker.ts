@@ -2,10 +2,11 @@ import { HolonError } from '../../core/errors.ts'
 import type { PartSpec, PeerAddress, RunningPart } from '../../protocol/pool.ts'
 import type { MemberHost } from '../pool-engine.ts'
 import type { Wire } from '../wire/wire.ts'
+import { EarlyNo, speaksAsRead } from './early-no.ts'
 import { type LlamaRpcBuild, workerThreads } from './inspect.ts'
 import type { WorkerSettings } from './layout.ts'
 import { LlamaPart, type StartOptions } from './part.ts'
-import { cacheFolder, cacheLimitBytes, makeRoom, trimCache } from './weight-cache.ts'
+import { cacheFolder, cacheLimitBytes, isKept, makeRoom, trimCache } from './weight-cache.ts'
 import { startWorker } from './worker-process.ts'
 
 export interface WorkerPartOptions {
@@ -49,7 +50,10 @@ export class WorkerPart extends LlamaPart {
         { hint: 'Preview the pool again.' },
       )
     }
-    wire.offer('rpc', worker.port, { oneAtATime: true })
+    const { protocol } = worker.word
+    const hasWeights = (hash: string): boolean => keep && isKept(host.home, hash)
+    const reader = speaksAsRead(protocol) ? () => new EarlyNo(hasWeights) : undefined
+    wire.offer('rpc', worker.port, { oneAtATime: true, reader })
     return this.runningPart(null)
   }
 

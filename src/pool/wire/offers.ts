@@ -1,12 +1,17 @@
 /** The engines of this member that peers may reach. A peer may come before the engine is there: it waits a while. */
+import type { Reader } from './relay.ts'
+
 export interface Offer {
   port: number
   /** The engine hangs or dies of two connections at once. */
   oneAtATime: boolean
+  /** Makes one for each connection. */
+  reader: (() => Reader) | null
 }
 
 export interface Taken {
   port: number
+  reader: Reader | null
   /** The connection has ended: the next one may come. */
   done(): void
 }
@@ -53,6 +58,7 @@ export class Offers {
     channel.busy = true
     return {
       port: channel.offer.port,
+      reader: channel.offer.reader?.() ?? null,
       done: () => {
         channel.busy = false
         wake(channel)

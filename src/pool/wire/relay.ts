@@ -12,19 +12,26 @@ export interface RelayEnd {
   drop(): void
 }
 
-export function relay(a: RelayEnd, b: RelayEnd, done: () => void): void {
+/** Knows the engine's protocol: looks at what a peer says, and may answer for the engine. */
+export interface Reader {
+  /** @returns what goes on to the engine, and what goes back to the peer at once */
+  read(piece: Buffer): { on: readonly Buffer[]; back: Buffer | null }
+}
+
+/** @param reader looks at what goes from `b` to `a` */
+export function relay(a: RelayEnd, b: RelayEnd, done: () => void, reader: Reader | null = null): void {
   let open = 2
-  const join = (from: RelayEnd, to: RelayEnd): void => {
+  const join = (from: RelayEnd, to: RelayEnd, read: Reader | null): void => {
     from.socket.once('close', () => {
       if (!from.socket.readableEnded || !from.socket.writableFinished) to.drop()
       open -= 1
       if (open === 0) done()
     })
     from.socket.on('error', () => to.drop())
-    new Flow(from.socket, to.socket).begin()
+    new Flow(from.socket, to.socket, read).begin()
   }
-  join(a, b)
-  join(b, a)
+  join(a, b, null)
+  join(b, a, reader)
 }
 
 /** What TLS gives of a long message, piece by piece: the next one is there before this turn of the event loop is over. */
@@ -38,24 +45,36 @@ const fullRecord = 16_384
 class Flow {
   private readonly from: Duplex
   private readonly to: Duplex
+  private readonly reader: Reader | null
   private readonly held: Buffer[] = []
   private heldBytes = 0
   private writing = false
   private planned = false
   private ended = false
 
-  constructor(from: Duplex, to: Duplex) {
+  constructor(from: Duplex, to: Duplex, reader: Reader | null) {
     this.from = from
     this.to = to
+    this.reader = reader
   }
 
   begin(): void {
-    this.from.on('data', (piece: Buffer) => this.take(piece))
+    this.from.on('data', (piece: Buffer) => this.look(piece))
     this.from.once('end', () => {
       this.ended = true
       this.pass()
     })
     this.from.resume()
+  }
+
+  private look(piece: Buffer): void {
+    if (this.reader === null) {
+      this.take(piece)
+      return
+    }
+    const { on, back } = this.reader.read(piece)
+    for (const each of on) this.take(each)
+    if (back !== null && this.from.writable) this.from.write(back)
   }
 
   private take(piece: Buffer): void {

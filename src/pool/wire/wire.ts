@@ -15,9 +15,9 @@ import { type Dialled, dialSecure, isNetworkTrouble } from './dial.ts'
 import { defaultTiming, maxPerPeer, socketBuffer, type WireTiming } from './limits.ts'
 import { bind, listenSecure, type SecureListener } from './listen.ts'
 import { goodbye, lostSentence, unreachedSentence } from './lost-peer.ts'
-import { Offers } from './offers.ts'
+import { Offers, type Taken } from './offers.ts'
 import { preface, readPreface } from './preface.ts'
-import { type RelayEnd, relay } from './relay.ts'
+import { type Reader, type RelayEnd, relay } from './relay.ts'
 import { identityOf, readSecret } from './secret.ts'
 
 export interface WireOptions {
@@ -39,9 +39,9 @@ export interface Wire {
   readonly engineHost: string
   /**
    * Lets peers through to an engine here. With `oneAtATime` a second connection waits until the first has ended, for
-   * engines that hang or die of two.
+   * engines that hang or die of two. A `reader` looks at what peers say to it, and is made for each connection.
    */
-  offer(channel: string, port: number, options?: { oneAtATime?: boolean }): void
+  offer(channel: string, port: number, options?: { oneAtATime?: boolean; reader?: () => Reader }): void
   /** Dials these peers and watches over them from then on. @throws HolonError pool_wire_failed, the signal's reason */
   connect(peers: readonly PeerAddress[], signal: AbortSignal): Promise<void>
   /** Where an engine here reaches a dialled peer's channel. @throws HolonError pool_wire_failed */
@@ -115,8 +115,8 @@ class MemberWire implements Wire {
     this.listening = { host, port: this.listener.port }
   }
 
-  offer(channel: string, port: number, { oneAtATime = false }: { oneAtATime?: boolean } = {}): void {
-    this.offers.set(channel, { port, oneAtATime })
+  offer: Wire['offer'] = (channel, port, { oneAtATime = false, reader } = {}) => {
+    this.offers.set(channel, { port, oneAtATime, reader: reader ?? null })
   }
 
   async connect(peers: readonly PeerAddress[], signal: AbortSignal): Promise<void> {
@@ -181,7 +181,7 @@ class MemberWire implements Wire {
       return drop()
     }
     const engine = connectNet({ ...loopback, port: offer.port })
-    this.join(rank, { socket: engine, drop: () => void engine.resetAndDestroy() }, end, offer.done)
+    this.join(rank, { socket: engine, drop: () => void engine.resetAndDestroy() }, end, offer)
   }
 
   private control(key: string, rank: number, { socket, drop }: Dialled): void {
@@ -246,7 +246,7 @@ class MemberWire implements Wire {
         const dropLocal = (): void => void local.resetAndDestroy()
         if (this.closed) return dropLocal()
         this.dial(rank, channel).then(
-          (peer) => this.join(rank, { socket: local, drop: dropLocal }, peer, () => undefined),
+          (peer) => this.join(rank, { socket: local, drop: dropLocal }, peer),
           (thrown) => {
             this.quiet.warn(`${rank}`, { rank }, asHolonError(thrown).message)
             dropLocal()
@@ -259,14 +259,15 @@ class MemberWire implements Wire {
     return { server, port }
   }
 
-  private join(rank: number, local: RelayEnd & { socket: Socket }, peer: RelayEnd, done: () => void): void {
+  private join(rank: number, local: RelayEnd & { socket: Socket }, peer: RelayEnd, taken?: Taken): void {
     const bytes = (): number => local.socket.bytesRead + local.socket.bytesWritten
     this.live.set(peer, { rank, bytes })
-    relay(local, peer, () => {
+    const over = (): void => {
       this.live.delete(peer)
       this.pastBytes += bytes()
-      done()
-    })
+      taken?.done()
+    }
+    relay(local, peer, over, taken?.reader ?? null)
     if (this.closed) peer.drop()
   }
 }
