@@ -36,7 +36,9 @@ export function refreshGauge(gauge: Gauge, estimates: SpeedEstimates, nowS: numb
 
 /** What of the class does not depend on the request: see contest.ts. */
 function rankOf(model: NodeModel, state: NodeState): number {
-  const isTooBig = model.state !== 'ready' && model.sizeBytes > state.memory.budgetBytes
+  // A pool's plan says what it holds; what its members have left while it is down does not.
+  const isAlone = state.role !== 'pool'
+  const isTooBig = isAlone && model.state !== 'ready' && model.sizeBytes > state.memory.budgetBytes
   const isTrusted = state.state === 'ready'
   return (isTrusted ? 0 : 8) + (model.state === 'failed' ? 4 : 0) + (isTooBig ? tooBig : 0)
 }

@@ -37,6 +37,14 @@ describe('choosing by the predicted finish', () => {
       'No machine that has "m" can answer now',
     )
     expect(startScheduler(nodes.slice(1)).choose('m').node.id).toBe('member')
+    // A pool that is down has no memory to show, and says itself why it is.
+    const { state } = nodes[0]!
+    const none = { budgetBytes: 0, usedBytes: 0 }
+    nodes[0]!.state = () => ({ ...state.call(nodes[0]), role: 'pool', memory: none })
+    nodes[0]!.models = [aModel('m', { state: 'failed' })]
+    const down = startScheduler(nodes)
+    expect(down.choose('m').node.id).toBe('member')
+    expect(down.choose('m', {}, 'production', new Set(['member'])).node.id).toBe('pool')
   })
 
   test('prefers the less busy of two equals, and goes back when that is over', () => {

@@ -101,8 +101,9 @@ function decodeKeys(setup: Setup, member: Member): KeyLists {
 
 /**
  * Operations that a processor could do in the time that llama.cpp's attention takes there for one 16-bit byte of the cache.
- * Cores, not memory, set that pace: 98 and 76 with two models on one core of an EPYC 9005, 65 and 98 with two on a Ryzen
- * 7950X (the `cpudepth` rows of the calibration). A card reads the cache about as fast as it reads weights.
+ * Cores, not memory, set that pace: 96 and 76 with two models on one core of an EPYC 9005 (by hand, from llama-server's
+ * timings with 4 to 2,000 tokens in the cache), 65 and 98 with two on a Ryzen 7950X (the `cpudepth` rows of the
+ * calibration). A card reads the cache about as fast as it reads weights.
  */
 const CACHE_OPS_PER_BYTE = 80
 
