@@ -50,6 +50,19 @@ function byGroup(title: string, seen: ErrorTable['byEngine'], unseen: ErrorTable
   ]
 }
 
+function groups(heading: '##' | '###', { inSample, leaveOneSourceOut }: AccuracyReport): string[] {
+  return [
+    `${heading} Decode by engine`,
+    '',
+    ...byGroup('engine as stated', inSample.byEngine, leaveOneSourceOut.byEngine),
+    '',
+    `${heading} Decode by source`,
+    '',
+    ...byGroup('source', inSample.bySource, leaveOneSourceOut.bySource),
+    '',
+  ]
+}
+
 export function accuracyPage(report: AccuracyReport): string {
   const { inSample, leaveOneSourceOut, leaveOneChipOut, memory } = report
   return [
@@ -74,19 +87,13 @@ export function accuracyPage(report: AccuracyReport): string {
     '',
     'The spreads of the prior were chosen by the first three lines, which makes them slightly kind to themselves. Bias is the median of predicted over measured, less one. Sources with fewer than three rows are left out together, chips in groups.',
     '',
-    '## Decode by engine',
-    '',
-    ...byGroup('engine as stated', inSample.byEngine, leaveOneSourceOut.byEngine),
-    '',
-    '## Decode by source',
-    '',
-    ...byGroup('source', inSample.bySource, leaveOneSourceOut.bySource),
-    '',
+    ...groups('##', report),
   ].join('\n')
 }
 
 /** What the README shows of it: from its first table to its last. */
-export function readmeTables({ inSample, leaveOneSourceOut, memory }: AccuracyReport): string {
+export function readmeTables(report: AccuracyReport): string {
+  const { leaveOneSourceOut, memory } = report
   const line = (name: string, { n, medianAbsPct, within25Pct }: ErrorSummary): string =>
     `| ${name} | ${n} | ${percent(medianAbsPct)} | ${percent(within25Pct)} |`
   return [
@@ -100,14 +107,7 @@ export function readmeTables({ inSample, leaveOneSourceOut, memory }: AccuracyRe
     '<details>',
     '<summary>By engine and by source</summary>',
     '',
-    '### Decode by engine',
-    '',
-    ...byGroup('engine as stated', inSample.byEngine, leaveOneSourceOut.byEngine),
-    '',
-    '### Decode by source',
-    '',
-    ...byGroup('source', inSample.bySource, leaveOneSourceOut.bySource),
-    '',
+    ...groups('###', report),
   ].join('\n')
 }
 
