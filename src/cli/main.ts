@@ -79,3 +79,8 @@ try {
   // Commander has printed help and version already, which end well; everything else was used wrongly.
   process.exitCode = error instanceof CommanderError && error.exitCode === 0 ? 0 : 2
 }
+
+// Where nothing is left to do, Node 20 first closes what handles there are, and has been seen to wait for one of them for ever
+// with a processor of its own: an agent whose hub had gone, at its end. To say that it ends leaves that out. Not before the
+// command is done: one that waits for nothing is a fault, which Node names (exit 13).
+process.once('beforeExit', () => process.exit())
