@@ -1,7 +1,7 @@
 /** Resident memory of processes, for `holon ps`: the kernel's own figure, one way per system. */
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { readOfProcess } from './process-files.ts'
 
 const run = promisify(execFile)
 const timeoutMs = 5_000
@@ -13,7 +13,7 @@ export async function residentMemory(
 ): Promise<Map<number, number>> {
   if (pids.length === 0) return new Map()
   try {
-    if (platform === 'linux') return await fromProc(pids)
+    if (platform === 'linux') return fromProc(pids)
     if (platform === 'win32') return parseTasklist(await output('tasklist', ['/FO', 'CSV', '/NH']), pids)
     return parsePs(await output('ps', ['-o', 'pid=,rss=', '-p', pids.join(',')]))
   } catch {
@@ -26,10 +26,10 @@ async function output(command: string, args: string[]): Promise<string> {
   return stdout
 }
 
-async function fromProc(pids: readonly number[]): Promise<Map<number, number>> {
+function fromProc(pids: readonly number[]): Map<number, number> {
   const figures = new Map<number, number>()
   for (const pid of pids) {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+    const status = readOfProcess(pid, 'status')
     const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]
     if (kibibytes !== undefined) figures.set(pid, Number(kibibytes) * 1024)
   }

@@ -14,12 +14,18 @@ import { median } from '../../core/median.ts'
 import { type Cable, unshaped } from '../lab/cable.ts'
 import { eventually } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
+import { spentByAllMs } from '../lab/processor-time.ts'
 import * as stand from './stand.ts'
 
 interface Figures {
   loadS: number
   decodeTokS: number
   prefillTokS: number
+  /**
+   * The share of an answer's time in which an engine computes. What managing adds is not in it, while how quick the host's
+   * processor and memory happen to be for an engine is in both figures: the same engine, started twice, differed by a tenth.
+   */
+  computing: number
 }
 
 export interface HandRow {
@@ -32,6 +38,7 @@ export interface HandRow {
 
 interface CommandLine {
   name: string
+  pid: number
   program: string
   args: readonly string[]
 }
@@ -73,7 +80,8 @@ async function managed(lab: Lab): Promise<{ figures: Figures; lines: CommandLine
   const members = (await stand.poolView(lab))?.members ?? []
   const inOrder = [...members].sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
   const lines = inOrder.map(({ node }) => ({ name: node, ...stand.engineOn(lab, node) }))
-  const figures = { loadS, ...(await speeds((body) => stand.answered(lab, { ...body, model }))) }
+  const engines = lines.map(({ pid }) => pid)
+  const figures = { loadS, ...(await speeds((body) => stand.answered(lab, { ...body, model }), engines)) }
   await stand.endPool(lab)
   return { figures, lines }
 }
@@ -109,7 +117,9 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
     await eventually('the pool by hand to answer', healthy, loadsWithinMs)
     await ask(stand.shortQuestion(1))
     const loadS = (performance.now() - startedAt) / 1000
-    return { loadS, ...(await speeds(ask)) }
+    // What starts them gives its own process away, so these are the engines.
+    const engines = running.map(({ pid }) => pid ?? 0)
+    return { loadS, ...(await speeds(ask, engines)) }
   } finally {
     visitor.leave()
     for (const child of running.reverse()) await stopped(child)
@@ -118,15 +128,19 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
 
 async function speeds(
   ask: (body: Record<string, unknown>) => Promise<stand.Speeds>,
+  engines: readonly number[],
 ): Promise<Omit<Figures, 'loadS'>> {
   await ask(stand.shortQuestion(8))
   const decodes: number[] = []
   const prefills: number[] = []
+  const shares: number[] = []
   for (let turn = 0; turn < turns; turn++) {
+    const [askedAt, spent] = [performance.now(), spentByAllMs(engines)]
     decodes.push((await ask(stand.shortQuestion(tokens))).decodeTokS)
+    shares.push((spentByAllMs(engines) - spent) / (performance.now() - askedAt))
     prefills.push((await ask(stand.longPrompt())).prefillTokS)
   }
-  return { decodeTokS: median(decodes), prefillTokS: median(prefills) }
+  return { decodeTokS: median(decodes), prefillTokS: median(prefills), computing: median(shares) }
 }
 
 async function stopped(child: ChildProcess): Promise<void> {
@@ -158,10 +172,16 @@ function summarise(cable: string, pairs: readonly { managed: Figures; byHand: Fi
     loadS: of(way, 'loadS'),
     decodeTokS: of(way, 'decodeTokS'),
     prefillTokS: of(way, 'prefillTokS'),
+    computing: of(way, 'computing'),
   })
   const ratio = (which: keyof Figures) => median(pairs.map((one) => one.managed[which] / one.byHand[which]))
   return {
     ...{ cable, managed: all('managed'), byHand: all('byHand') },
-    ratio: { loadS: 1 / ratio('loadS'), decodeTokS: ratio('decodeTokS'), prefillTokS: ratio('prefillTokS') },
+    ratio: {
+      loadS: 1 / ratio('loadS'),
+      decodeTokS: ratio('decodeTokS'),
+      prefillTokS: ratio('prefillTokS'),
+      computing: ratio('computing'),
+    },
   }
 }

@@ -111,11 +111,16 @@ export function wireText(rows: readonly WireRow[]): string {
 }
 
 export function handText(rows: readonly HandRow[]): string {
-  const line = (name: string, { loadS, decodeTokS, prefillTokS }: HandRow['ratio'], unit = ''): string[] => [
-    ...[name, `${loadS.toFixed(2)}${unit}`, decodeTokS.toFixed(2), prefillTokS.toFixed(2)],
-  ]
+  const line = (name: string, figures: HandRow['ratio'], unit = ''): string[] => {
+    const { loadS, decodeTokS, computing, prefillTokS } = figures
+    return [
+      name,
+      `${loadS.toFixed(2)}${unit}`,
+      ...[decodeTokS, computing, prefillTokS].map((f) => f.toFixed(2)),
+    ]
+  }
   return columns([
-    ['cable, way', 'load', 'decode tok/s', 'prefill tok/s'],
+    ['cable, way', 'load', 'decode tok/s', 'of it engines compute', 'prefill tok/s'],
     ...rows.flatMap(({ cable, managed, byHand, ratio }) => [
       line(`${cable}, by hand`, byHand, ' s'),
       line(`${cable}, managed`, managed, ' s'),

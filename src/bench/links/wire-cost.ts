@@ -2,11 +2,11 @@
  * Part 2: the encrypted wire against none, for the same pool on the same cables, in turns. Without it llama.cpp's parts
  * speak to each other directly, as on a cable that the owner vouched for.
  */
-import { readdirSync, readFileSync } from 'node:fs'
 import { median } from '../../core/median.ts'
 import { type Cable, unshaped } from '../lab/cable.ts'
 import { descendants } from '../lab/holon-process.ts'
 import type { Lab } from '../lab/lab.ts'
+import { spentByAllMs } from '../lab/processor-time.ts'
 import * as stand from './stand.ts'
 
 const ways = ['plain', 'encrypted'] as const
@@ -82,21 +82,7 @@ async function figures(lab: Lab): Promise<WireFigures> {
 function processorMs(lab: Lab): { agents: number; all: number } {
   const agents = stand.names.map((name) => lab.nodes[name]!.running?.child.pid ?? 0)
   const all = agents.flatMap((pid) => [pid, ...descendants(pid)])
-  const sum = (pids: readonly number[]) => pids.reduce((total, pid) => total + spentMs(pid), 0)
-  return { agents: sum(agents), all: sum(all) }
-}
-
-/** Of all threads there are, to the nanosecond: the clock ticks of /proc/PID/stat are longer than a token's share. */
-function spentMs(pid: number): number {
-  try {
-    return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => {
-      const [ran = '0'] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')
-      return sum + Number(ran) / 1e6
-    }, 0)
-  } catch {
-    // It ended while we looked.
-    return 0
-  }
+  return { agents: spentByAllMs(agents), all: spentByAllMs(all) }
 }
 
 function summarise(cable: string, by: Record<Way, WireFigures[]>): WireRow {

@@ -12,8 +12,8 @@ import { maxControlLine, type WireTiming } from './limits.ts'
 
 const number = z.number().int().min(0)
 const message = z.union([
+  /** Not answered: the other end says the same, as often. */
   z.object({ ping: number }),
-  z.object({ pong: number }),
   /** Where does your engine take this channel? Answered on an isolated link only. */
   z.object({ where: z.string().max(40), ask: number }),
   z.object({ ask: number, host: z.string().max(255).nullable(), port: number.max(65_535).nullable() }),
@@ -96,9 +96,8 @@ export class Control {
 
   /** False when that was the last word. */
   private take(said: z.infer<typeof message>): boolean {
-    if ('ping' in said) this.say({ pong: said.ping })
-    else if ('pong' in said) return true
-    else if ('where' in said) void this.tell(said.where, said.ask)
+    if ('ping' in said) return true
+    if ('where' in said) void this.tell(said.where, said.ask)
     else if ('ask' in said) {
       const { host, port } = said
       this.asked.get(said.ask)?.(host !== null && port !== null ? { host, port } : null)
