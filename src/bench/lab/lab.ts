@@ -3,7 +3,7 @@
  * processes in it, on cables that are as slow and as long as one likes. Every node has one processor of this machine to
  * itself or shares it with a node that waits meanwhile.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { availableParallelism, homedir, tmpdir } from 'node:os'
@@ -110,6 +110,18 @@ export class Lab {
     return stdout
   }
 
+  /**
+   * Lets the agents of machines run on every processor, or holds them to their machine's own again. Programs that they have
+   * started stay where they are.
+   */
+  giveRoom(names: readonly string[], room: boolean): void {
+    for (const name of names) {
+      const node = this.nodeCalled(name)
+      const processors = room ? `0-${availableParallelism() - 1}` : String(this.processorOf(node))
+      execFileSync('taskset', ['-a', '-p', '-c', processors, String(node.running?.child.pid)])
+    }
+  }
+
   /** Lays the same cable to every node. The hub's and the desk's stay as they are. */
   lay(cable: Cable): void {
     Object.values(this.nodes).forEach(({ machine }, at) => {
@@ -176,9 +188,13 @@ export class Lab {
     return { HOLON_HOME: home, HOLON_ENGINE: 'llama-server', ...more }
   }
 
-  private onItsProcessor({ name, machine }: LabNode): Where {
-    const processor = Object.keys(this.nodes).indexOf(name) % availableParallelism()
-    return (program, ...args) => machine.command('taskset', '-c', String(processor), program, ...args)
+  private processorOf({ name }: LabNode): number {
+    return Object.keys(this.nodes).indexOf(name) % availableParallelism()
+  }
+
+  private onItsProcessor(node: LabNode): Where {
+    const processor = String(this.processorOf(node))
+    return (program, ...args) => node.machine.command('taskset', '-c', processor, program, ...args)
   }
 
   private async stateOf(name: string): Promise<string | undefined> {

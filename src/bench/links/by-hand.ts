@@ -3,7 +3,8 @@
  * programs, and the very command lines that Holon used, but for addresses. By hand the engines speak to each other in the
  * clear; no guard, no agent, no key. A load is timed to its first token, on workers that keep weights and have none yet. Two machines,
  * so that each has a processor: with three, two would share one, and what a relay does would be taken from another
- * machine's engine.
+ * machine's engine. Then once more with agents that may use the other processor, which waits while one machine computes: as
+ * on machines with more processors than their engine uses.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,23 +18,31 @@ import type { Lab } from '../lab/lab.ts'
 import { spentByAllMs } from '../lab/processor-time.ts'
 import * as stand from './stand.ts'
 
-interface Figures {
-  loadS: number
+interface Speeds {
   decodeTokS: number
   prefillTokS: number
   /**
-   * The share of an answer's time in which an engine computes. What managing adds is not in it, while how quick the host's
-   * processor and memory happen to be for an engine is in both figures: the same engine, started twice, differed by a tenth.
+   * The share of an answer's time in which an engine computes; the rest goes by between the engines. How quick the host is for an
+   * engine falls out of it: the same one, started twice, differed by a tenth, and a few rounds of speeds do not show less.
    */
   computing: number
 }
 
-export interface HandRow {
-  cable: string
+interface Figures extends Speeds {
+  loadS: number
+}
+
+interface Round {
   managed: Figures
+  /** The same pool, its agents no longer held to the one processor of their machine's engine. */
+  roomy: Speeds
   byHand: Figures
+}
+
+export interface HandRow extends Round {
+  cable: string
   /** Managed against by hand, larger is better: the median of neighbours in time. */
-  ratio: Figures
+  ratio: { managed: Figures; roomy: Speeds }
 }
 
 interface CommandLine {
@@ -60,19 +69,19 @@ export async function byHand(lab: Lab, cables: readonly Cable[], rounds: number)
     lab.lay(cable)
     // As on any day but the first: the hub knows its links.
     await stand.measureLinks(lab, machines)
-    const pairs: { managed: Figures; byHand: Figures }[] = []
+    const seen: Round[] = []
     for (let round = 0; round < rounds; round++) {
-      const { figures, lines } = await managed(lab)
-      pairs.push({ managed: figures, byHand: await hand(lab, lines) })
+      const { lines, ...figures } = await managed(lab)
+      seen.push({ ...figures, byHand: await hand(lab, lines) })
     }
-    rows.push(summarise(cable.name, pairs))
+    rows.push(summarise(cable.name, seen))
   }
   lab.lay(unshaped)
   for (const name of machines) await lab.leave(name)
   return rows
 }
 
-async function managed(lab: Lab): Promise<{ figures: Figures; lines: CommandLine[] }> {
+async function managed(lab: Lab): Promise<Omit<Round, 'byHand'> & { lines: CommandLine[] }> {
   for (const name of machines) keepNothing(join(lab.nodes[name]!.home, 'cache', 'llama-rpc'))
   const startedAt = performance.now()
   await stand.formPool(lab, machines, [], model)
@@ -81,9 +90,13 @@ async function managed(lab: Lab): Promise<{ figures: Figures; lines: CommandLine
   const inOrder = [...members].sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
   const lines = inOrder.map(({ node }) => ({ name: node, ...stand.engineOn(lab, node) }))
   const engines = lines.map(({ pid }) => pid)
-  const figures = { loadS, ...(await speeds((body) => stand.answered(lab, { ...body, model }), engines)) }
+  const measured = (): Promise<Speeds> => speeds((body) => stand.answered(lab, { ...body, model }), engines)
+  const confined = await measured()
+  lab.giveRoom(machines, true)
+  const roomy = await measured()
+  lab.giveRoom(machines, false)
   await stand.endPool(lab)
-  return { figures, lines }
+  return { managed: { loadS, ...confined }, roomy, lines }
 }
 
 /** @param lines the head's first, then the workers' in the order of their layers */
@@ -129,7 +142,7 @@ async function hand(lab: Lab, [head, ...workers]: CommandLine[]): Promise<Figure
 async function speeds(
   ask: (body: Record<string, unknown>) => Promise<stand.Speeds>,
   engines: readonly number[],
-): Promise<Omit<Figures, 'loadS'>> {
+): Promise<Speeds> {
   await ask(stand.shortQuestion(8))
   const decodes: number[] = []
   const prefills: number[] = []
@@ -166,22 +179,24 @@ function without(args: readonly string[], options: readonly string[]): string[] 
   return args.filter((arg, at) => !options.includes(arg) && !options.includes(args[at - 1] ?? ''))
 }
 
-function summarise(cable: string, pairs: readonly { managed: Figures; byHand: Figures }[]): HandRow {
-  const of = (way: 'managed' | 'byHand', which: keyof Figures) => median(pairs.map((one) => one[way][which]))
-  const all = (way: 'managed' | 'byHand'): Figures => ({
-    loadS: of(way, 'loadS'),
-    decodeTokS: of(way, 'decodeTokS'),
-    prefillTokS: of(way, 'prefillTokS'),
-    computing: of(way, 'computing'),
+function summarise(cable: string, seen: readonly Round[]): HandRow {
+  const speedsOf = (figure: (round: Round, which: keyof Speeds) => number): Speeds => ({
+    decodeTokS: median(seen.map((round) => figure(round, 'decodeTokS'))),
+    prefillTokS: median(seen.map((round) => figure(round, 'prefillTokS'))),
+    computing: median(seen.map((round) => figure(round, 'computing'))),
   })
-  const ratio = (which: keyof Figures) => median(pairs.map((one) => one.managed[which] / one.byHand[which]))
+  const loadS = (way: 'managed' | 'byHand'): number => median(seen.map((round) => round[way].loadS))
   return {
-    ...{ cable, managed: all('managed'), byHand: all('byHand') },
+    cable,
+    managed: { loadS: loadS('managed'), ...speedsOf(({ managed }, which) => managed[which]) },
+    roomy: speedsOf(({ roomy }, which) => roomy[which]),
+    byHand: { loadS: loadS('byHand'), ...speedsOf(({ byHand }, which) => byHand[which]) },
     ratio: {
-      loadS: 1 / ratio('loadS'),
-      decodeTokS: ratio('decodeTokS'),
-      prefillTokS: ratio('prefillTokS'),
-      computing: ratio('computing'),
+      managed: {
+        loadS: median(seen.map(({ managed, byHand }) => byHand.loadS / managed.loadS)),
+        ...speedsOf(({ managed, byHand }, which) => managed[which] / byHand[which]),
+      },
+      roomy: speedsOf(({ roomy, byHand }, which) => roomy[which] / byHand[which]),
     },
   }
 }

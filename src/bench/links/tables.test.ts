@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { columns, isNear, predictedText, ratioOf } from './tables.ts'
+import { columns, handText, isNear, predictedText, ratioOf } from './tables.ts'
 
 test('a prediction is near within a fifth of what was measured, on both sides', () => {
   expect(ratioOf({ predicted: 12, measured: 10 })).toBe(1.2)
@@ -49,4 +49,21 @@ test('what is not near is marked and counted, never left out', () => {
   expect(text).toContain('3 of 5 within 20 %')
   // 10, 100, 7.2 and 90 against 10, 100, 10 and 100.
   expect(text).toContain('at that speed 3 of 4 speeds are within 20 %')
+})
+
+test('by hand: a load is of the group, so agents with room have none of their own', () => {
+  const speeds = { decodeTokS: 10, prefillTokS: 40, computing: 0.9 }
+  const text = handText([
+    {
+      ...{ cable: '1 Gbit/s', managed: { loadS: 9, ...speeds }, roomy: speeds },
+      byHand: { loadS: 12, decodeTokS: 11, prefillTokS: 41, computing: 0.99 },
+      ratio: {
+        managed: { loadS: 1.33, decodeTokS: 0.91, prefillTokS: 0.98, computing: 0.91 },
+        roomy: { decodeTokS: 0.95, prefillTokS: 0.99, computing: 0.96 },
+      },
+    },
+  ])
+  expect(text).toMatch(/1 Gbit\/s, by hand +12\.00 s +11\.00 +0\.99 +41\.00\n/)
+  expect(text).toMatch(/1 Gbit\/s, managed, agents with room +10\.00 +0\.90 +40\.00\n/)
+  expect(text).toMatch(/larger is better +1\.33 +0\.91 +0\.91 +0\.98\n/)
 })

@@ -111,20 +111,23 @@ export function wireText(rows: readonly WireRow[]): string {
 }
 
 export function handText(rows: readonly HandRow[]): string {
-  const line = (name: string, figures: HandRow['ratio'], unit = ''): string[] => {
-    const { loadS, decodeTokS, computing, prefillTokS } = figures
-    return [
-      name,
-      `${loadS.toFixed(2)}${unit}`,
-      ...[decodeTokS, computing, prefillTokS].map((f) => f.toFixed(2)),
-    ]
+  type Figures = HandRow['roomy'] & Partial<HandRow['managed']>
+  const line = (
+    name: string,
+    { loadS, decodeTokS, computing, prefillTokS }: Figures,
+    unit = '',
+  ): string[] => {
+    const load = loadS === undefined ? '' : `${loadS.toFixed(2)}${unit}`
+    return [name, load, ...[decodeTokS, computing, prefillTokS].map((figure) => figure.toFixed(2))]
   }
   return columns([
     ['cable, way', 'load', 'decode tok/s', 'of it engines compute', 'prefill tok/s'],
-    ...rows.flatMap(({ cable, managed, byHand, ratio }) => [
+    ...rows.flatMap(({ cable, managed, roomy, byHand, ratio }) => [
       line(`${cable}, by hand`, byHand, ' s'),
       line(`${cable}, managed`, managed, ' s'),
-      line('managed against by hand, larger is better', ratio),
+      line(`${cable}, managed, agents with room`, roomy),
+      line('managed against by hand, larger is better', ratio.managed),
+      line('the same, agents with room', ratio.roomy),
     ]),
   ])
 }
