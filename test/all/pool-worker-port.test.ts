@@ -1,5 +1,5 @@
 /** A worker of llama.cpp whose port is taken before it gets there, by a real program: between the look for a free one and the binding lies time. */
-import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -18,6 +18,9 @@ beforeAll(async () => {
   worker = (await findLlamaServer(llamaServerPlaces(home), { rpc: true }))?.rpcWorker ?? ''
 }, 30 * 60_000)
 afterAll(() => {
+  // They belong to nobody once the worker that they were started with has ended.
+  for (const name of readdirSync(folder).filter((each) => each.startsWith('holder-')))
+    process.kill(Number(readFileSync(join(folder, name), 'utf8')))
   home.remove()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -32,6 +35,7 @@ function thief(times: number): string {
     `if [ "$count" -lt ${times} ]; then`,
     `  : > "${folder}/taken-${times}-$count"`,
     `  "${process.execPath}" -e "${hold}" "$4" "$2" > "${folder}/said-$$" &`,
+    `  echo $! > "${folder}/holder-$$"`,
     `  until grep -q held "${folder}/said-$$"; do sleep 0.05; done`,
     'fi',
     `exec "${worker}" "$@"`,
