@@ -33,8 +33,8 @@ interface AnswerSeries {
 }
 
 const prefix = 'holon_'
-/** Milliseconds; longer than a hub lives without a new version. */
-const never = 2 ** 31 - 1
+/** Milliseconds, 24 days: the longest that a timer can be set to. */
+const seldom = 2 ** 31 - 1
 
 /**
  * What the process takes. How late its event loop is, as a distribution, is left out: it is found by a timer that fires
@@ -42,7 +42,7 @@ const never = 2 ** 31 - 1
  * at when asked for.
  */
 function collectOwnMetrics(register: Registry): void {
-  collectDefaultMetrics({ register, prefix, eventLoopMonitoringPrecision: never })
+  collectDefaultMetrics({ register, prefix, eventLoopMonitoringPrecision: seldom })
   for (const which of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99']) {
     register.removeSingleMetric(`${prefix}nodejs_eventloop_lag_${which}_seconds`)
   }

@@ -23,7 +23,7 @@ interface Speeds {
   prefillTokS: number
   /**
    * The share of an answer's time in which an engine computes; the rest goes by between the engines. How quick the host is for an
-   * engine falls out of it: the same one, started twice, differed by a tenth, and a few rounds of speeds do not show less.
+   * engine falls out of it: by hand one decoded a seventh slower in one run than an hour before, at the same share.
    */
   computing: number
 }
